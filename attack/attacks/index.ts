@@ -1,0 +1,33 @@
+import type { Attack } from '../attack.ts'
+import { contextAttacks } from './context.ts'
+import { interruptionAttacks } from './interruptions.ts'
+import { lateStatementAttacks } from './late-statements.ts'
+import { lockAttacks } from './locks.ts'
+import { nameAttacks } from './names.ts'
+import { oracleAttacks } from './oracles.ts'
+import { pooledConnectionAttacks } from './pooled-connection.ts'
+import { publicApiAttacks } from './public-api.ts'
+import { roleAttacks } from './roles.ts'
+import { sharedObjectAttacks } from './shared-objects.ts'
+import { sideChannelAttacks } from './side-channels.ts'
+import { statementAttacks } from './statements.ts'
+import { tokenAttacks } from './tokens.ts'
+import { writeAttacks } from './writes.ts'
+
+/** Every attack, in the order of the report. */
+export const attacks: readonly Attack[] = [
+  ...contextAttacks,
+  ...tokenAttacks,
+  ...statementAttacks,
+  ...roleAttacks,
+  ...writeAttacks,
+  ...oracleAttacks,
+  ...nameAttacks,
+  ...pooledConnectionAttacks,
+  ...lockAttacks,
+  ...lateStatementAttacks,
+  ...interruptionAttacks,
+  ...sharedObjectAttacks,
+  ...publicApiAttacks,
+  ...sideChannelAttacks,
+]

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { type ConnectionsConfig, createTenancy, type Strategy, type Tenancy } from '@quickscale/tenancy'
+import pg from 'pg'
+import { dropInstallation } from '../test/support/drop-installation.ts'
+import { forEachConcurrently } from './measure.ts'
+
+/** One of the tenants that queries are about. */
+export interface BenchTenant {
+  readonly id: string
+  readonly slug: string
+}
+
+/** An installation made for one run, and dropped after it. */
+export interface BenchInstallation {
+  readonly name: string
+  readonly tenancy: Tenancy
+  readonly tenants: Readonly<Record<Strategy, readonly BenchTenant[]>>
+  /** The administrator's URL of the database that holds the tenants of a strategy, the first one's for `database`. */
+  urlOf(strategy: Strategy): Promise<string>
+  /** Tidies the tables up and gives the planner its statistics, in every database that holds tenants. */
+  vacuum(): Promise<void>
+  drop(): Promise<void>
+}
+
+/** Every pool of a run has this size, ours and the baselines'. */
+export const connectionsPerPool = 8
+
+/** Longer than any run: no connection may be opened while something is timed. */
+export const idleMs = 600_000
+
+const strategies = ['rls', 'schema', 'database'] as const
+// Provisioning takes a lock on a connection of its own, and the library keeps ten for that.
+const provisioningConcurrency = 8
+
+/** @param url administrator's URL; every connection of the installation goes to its host and port */
+export async function install(
+  url: string,
+  counts: Readonly<Record<Strategy, number>>,
+  onProgress: (done: number, total: number) => void,
+  connections: ConnectionsConfig = {},
+): Promise<BenchInstallation> {
+  const name = `bench_${randomBytes(4).toString('hex')}`
+  const tenancy = await createTenancy({
+    databaseUrl: url,
+    installation: name,
+    masterKey: randomBytes(32).toString('base64'),
+    migrations: [join(import.meta.dirname, 'migrations')],
+    plans: Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }])),
+    connections: { perDatabase: connectionsPerPool, perSilo: connectionsPerPool, idleMs, ...connections },
+  })
+  const drop = async () => {
+    await tenancy.close()
+    await dropInstallation(url, name)
+  }
+  try {
+    await tenancy.migrate()
+    const tenants = await provision(tenancy, counts, onProgress)
+    const databaseUrlOf = async (tenant: BenchTenant | undefined) => {
+      if (tenant === undefined) throw new RangeError('a strategy without tenants has no database')
+      return withDatabase(url, (await tenancy.tenants.placement(tenant.slug)).databaseName)
+    }
+    return {
+      name,
+      tenancy,
+      tenants,
+      urlOf: (strategy) => databaseUrlOf(tenants[strategy][0]),
+      async vacuum() {
+        const homes = await Promise.all([tenants.rls[0], ...tenants.database].map(databaseUrlOf))
+        for (const home of homes) await asAdministrator(home, (client) => client.query('vacuum (analyze)'))
+      },
+      drop,
+    }
+  } catch (error) {
+    await drop()
+    throw error
+  }
+}
+
+/** Runs `work` on a connection that no wall applies to. */
+export async function asAdministrator<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+async function provision(
+  tenancy: Tenancy,
+  counts: Readonly<Record<Strategy, number>>,
+  onProgress: (done: number, total: number) => void,
+): Promise<Record<Strategy, BenchTenant[]>> {
+  const tenants: Record<Strategy, BenchTenant[]> = { rls: [], schema: [], database: [] }
+  const wanted = strategies.flatMap((plan) =>
+    Array.from({ length: counts[plan] }, (_, index) => ({ plan, slug: `${plan}-${index + 1}` })),
+  )
+  let done = 0
+  await forEachConcurrently(wanted, provisioningConcurrency, async ({ plan, slug }) => {
+    const { id } = await tenancy.tenants.create({ slug, name: slug, plan })
+    tenants[plan].push({ id, slug })
+    done += 1
+    onProgress(done, wanted.length)
+  })
+  return tenants
+}
+
+function withDatabase(url: string, name: string): string {
+  const changed = new URL(url)
+  changed.pathname = `/${encodeURIComponent(name)}`
+  return changed.href
+}

@@ -1,0 +1,142 @@
+/** How long making a tenant takes under each strategy, beside the bare DDL that nobody can do without. */
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { quoteIdentifier, tenantSchemaName } from '../packages/tenancy/src/identifiers.ts'
+import { applyMigrations } from '../packages/tenancy/src/migrations/apply.ts'
+import { createPlaceSchema, drawBlueprint } from '../packages/tenancy/src/migrations/blueprint.ts'
+import { readMigrations } from '../packages/tenancy/src/migrations/files.ts'
+import type { RunServer } from '../test/support/server.ts'
+import { asAdministrator, type BenchInstallation, install } from './installation.ts'
+import { describeMachine, type Machine } from './machine.ts'
+import { median, relativeSpread, rounded } from './statistics.ts'
+
+export interface ProvisionBenchOptions {
+  /** Tenants made per subject. */
+  readonly rounds: number
+  readonly signal: AbortSignal
+  onProgress(message: string): void
+}
+
+interface ProvisionRow {
+  readonly subject: string
+  /** cold: nothing was prepared but the template. */
+  readonly mode: 'cold'
+  readonly p50Ms: number
+  /** Median over the rounds of the time divided by that of the bare DDL in the same round; null where there is none. */
+  readonly ratio: number | null
+}
+
+export interface ProvisionReport {
+  readonly name: 'provision'
+  readonly machine: Machine
+  readonly rounds: number
+  /** Relative interquartile range of the bare schema's time over the rounds. */
+  readonly noise: number
+  readonly rows: readonly ProvisionRow[]
+}
+
+/** Makes one tenant, or what one would need; returns what undoes it. */
+type Make = () => Promise<() => Promise<unknown>>
+
+interface Subject {
+  readonly name: string
+  readonly baseline: string | null
+  readonly make: Make
+  readonly times: number[]
+}
+
+/** Measures, prints nothing, and leaves nothing on the server. */
+export async function runProvisionBench(
+  server: RunServer,
+  { rounds, signal, onProgress }: ProvisionBenchOptions,
+): Promise<ProvisionReport> {
+  const machine = await describeMachine(server)
+  // One of each: the first of a process draws the blueprint.
+  const installation = await install(server.url, { rls: 1, schema: 1, database: 1 }, () => undefined)
+  try {
+    return await asAdministrator(await installation.urlOf('schema'), async (client) => {
+      const subjects = [
+        subject('bare-schema', null, await bareSchema(client)),
+        subject('bare-database', null, bareDatabase(client, installation)),
+        subject('rls', null, ours(installation, 'rls')),
+        subject('schema', 'bare-schema', ours(installation, 'schema')),
+        subject('database', 'bare-database', ours(installation, 'database')),
+      ]
+      for (let round = 0; round < rounds; round += 1) {
+        onProgress(`round ${round + 1} of ${rounds}`)
+        for (const { make, times } of round % 2 === 0 ? subjects : subjects.toReversed()) {
+          signal.throwIfAborted()
+          const startedMs = performance.now()
+          const undo = await make()
+          times.push(performance.now() - startedMs)
+          await undo()
+        }
+      }
+      const noise = rounded(relativeSpread(subjects[0]?.times ?? []))
+      return {
+        name: 'provision',
+        machine,
+        rounds,
+        noise,
+        rows: subjects.map((each) => toRow(each, subjects)),
+      }
+    })
+  } finally {
+    await installation.drop()
+  }
+}
+
+function subject(name: string, baseline: string | null, make: Make): Subject {
+  return { name, baseline, make, times: [] }
+}
+
+function ours({ tenancy }: BenchInstallation, plan: string): Make {
+  return async () => {
+    const slug = `t-${randomUUID().slice(0, 8)}`
+    await tenancy.tenants.create({ slug, name: slug, plan })
+    return () => tenancy.tenants.delete(slug)
+  }
+}
+
+/** The same DDL, as it was recorded, in one string on a connection that is open. */
+async function bareSchema(client: pg.Client): Promise<Make> {
+  const files = await readMigrations([join(import.meta.dirname, 'migrations')])
+  const place = { tenantId: randomUUID(), schema: '' }
+  const first = { ...place, schema: tenantSchemaName(place.tenantId) }
+  const statements: string[] = []
+  await client.query(createPlaceSchema(first.schema))
+  const target = { databaseName: 'bench', schema: first.schema }
+  const wall = { kind: 'schema', tenantId: first.tenantId } as const
+  await applyMigrations(client, { ...target, wall }, files, statements)
+  const blueprint = await drawBlueprint(client, first, files, statements)
+  return async () => {
+    const tenantId = randomUUID()
+    const schema = tenantSchemaName(tenantId)
+    const text = blueprint.textFor({ schema, tenantId })
+    if (text === null) throw new Error('the migrations of the benchmark have no blueprint')
+    await client.query(`${createPlaceSchema(schema)};\n${text}`)
+    return () => client.query(`drop schema ${quoteIdentifier(schema)} cascade`)
+  }
+}
+
+function bareDatabase(client: pg.Client, { name }: BenchInstallation): Make {
+  return async () => {
+    const database = quoteIdentifier(`${name}_bare`)
+    await client.query(
+      `create database ${database} template ${quoteIdentifier(`${name}_template`)} strategy wal_log`,
+    )
+    return () => client.query(`drop database ${database}`)
+  }
+}
+
+function toRow({ name, baseline, times }: Subject, subjects: readonly Subject[]): ProvisionRow {
+  const bare = subjects.find((each) => each.name === baseline)
+  const ratios = times.map((ms, round) => ms / (bare?.times[round] ?? Number.NaN))
+  return {
+    subject: name,
+    mode: 'cold',
+    p50Ms: rounded(median(times)),
+    ratio: name.startsWith('bare-') ? 1 : bare === undefined ? null : rounded(median(ratios)),
+  }
+}

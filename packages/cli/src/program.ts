@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import { QuickScaleError } from '@quickscale/tenancy'
+import { Command, CommanderError } from 'commander'
+import { checkDump } from './check/check.ts'
+import { formatReport } from './format.ts'
+import { createProgressBar } from './progress-bar.ts'
+
+/** What the shell is told. */
+const exitCodes = { well: 0, differs: 1, unusable: 2, interrupted: 130 } as const
+
+interface CheckFlags {
+  readonly json?: boolean
+  readonly server?: string
+}
+
+/** Runs the command line and returns the exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  let exitCode: number = exitCodes.well
+  const program = new Command('quickscale')
+    .description('Multi-tenancy for PostgreSQL: rows, schemas and databases in one application.')
+    .version(readVersion())
+    .exitOverride()
+    .showHelpAfterError()
+  program
+    .command('check')
+    .summary('prove that a database can be split between tenants without loss')
+    .description(
+      `Loads a psql script or a plain pg_dump as it is, and as two tenants with the same ids under each
+strategy (rls, schema, database), on a throw-away PostgreSQL server, and compares: rows, keys,
+checks, views, sequences, and whether the planner still uses each index.`,
+    )
+    .argument('<script>', 'a psql script, such as pg_dump writes in its plain format')
+    .option('--json', 'one JSON object on standard output')
+    .option(
+      '--server <url>',
+      "a superuser's URL of a server to use instead; what is made there is dropped again",
+    )
+    .addHelpText(
+      'after',
+      `
+The script's SQL runs as superuser, as it would with psql: check only what you would restore.
+
+Exit codes
+  0  nothing differs; what is refused is explained and is no table
+  1  something differs or is lost
+  2  the script or the command line cannot be used
+  130  interrupted`,
+    )
+    .action(async (script: string, flags: CheckFlags) => {
+      exitCode = await check(script, flags)
+    })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    return error.exitCode === 0 ? exitCodes.well : exitCodes.unusable
+  }
+  return exitCode
+}
+
+async function check(path: string, { json = false, server }: CheckFlags): Promise<number> {
+  const abort = new AbortController()
+  const onSignal = () => abort.abort()
+  // A terminal and npm may both deliver the same Ctrl-C: the handlers stay, and only the first counts.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+  const bar = createProgressBar(process.stderr, path)
+  try {
+    const report = await checkDump({ path, serverUrl: server, signal: abort.signal, onProgress: bar.show })
+    bar.end()
+    process.stdout.write(
+      `${json ? JSON.stringify(report) : formatReport(report, isatty(process.stdout.fd))}\n`,
+    )
+    return report.ok ? exitCodes.well : exitCodes.differs
+  } catch (error) {
+    bar.end()
+    if (abort.signal.aborted) {
+      console.error('Interrupted; everything that was made is gone.')
+      return exitCodes.interrupted
+    }
+    return explain(error, json)
+  }
+}
+
+/** Codes of errors that are the caller's to correct. */
+const unusableCodes = new Set(['SCRIPT_UNUSABLE', 'SERVER_UNSUITABLE', 'EMBEDDED_SERVER_FAILED'])
+
+function explain(error: unknown, json: boolean): number {
+  const missing = error instanceof Error && 'code' in error && 'path' in error
+  const unusable = missing || (error instanceof QuickScaleError && unusableCodes.has(error.code))
+  const message = error instanceof Error ? error.message : String(error)
+  const remedy = error instanceof QuickScaleError ? error.remedy : undefined
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const line = error instanceof QuickScaleError ? error.details.line : undefined
+  if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message, remedy, line } })}\n`)
+  console.error(remedy === undefined ? message : `${message}\n${remedy}`)
+  // What nobody has foreseen.
+  if (!missing && !(error instanceof QuickScaleError) && error instanceof Error && error.stack !== undefined)
+    console.error(error.stack)
+  return unusable ? exitCodes.unusable : exitCodes.differs
+}
+
+function readVersion(): string {
+  const { version }: { version: string } = JSON.parse(
+    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+  )
+  return version
+}

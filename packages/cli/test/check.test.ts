@@ -1,0 +1,228 @@
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { beforeAll, describe, expect, inject, test } from 'vitest'
+import { type CheckReport, checkDump, type LoadedPlace } from '../src/index.ts'
+
+const strategies = ['rls', 'schema', 'database'] as const
+
+function dump(name: string): string {
+  return fileURLToPath(new URL(`support/dumps/${name}.sql`, import.meta.url))
+}
+
+/** On the server of the test run, so that no server is started for each script. */
+function check(name: string, beforeCompare?: (places: readonly LoadedPlace[]) => Promise<void>) {
+  return checkDump({ path: dump(name), serverUrl: inject('databaseUrl'), beforeCompare })
+}
+
+async function onServer<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Databases and logins of one check; other test files have theirs on the same server. */
+function remains(prefix: string): Promise<string[]> {
+  return onServer(inject('databaseUrl'), async (client) => {
+    const { rows } = await client.query(
+      `select datname::text as name from pg_database where starts_with(datname, $1)
+       union all select rolname from pg_roles where starts_with(rolname, $1)`,
+      [prefix],
+    )
+    return rows.map(({ name }) => name)
+  })
+}
+
+describe('a pg_dump of several schemas', () => {
+  let report: CheckReport
+  let prefix = ''
+  let made: string[] = []
+  beforeAll(async () => {
+    report = await check('plain', async ([place]) => {
+      prefix = new URL(place?.url ?? '').pathname.slice(1).split('_')[0] ?? ''
+      made = await remains(prefix)
+    })
+  }, 120_000)
+
+  test('is the same for two tenants under every strategy', () => {
+    for (const strategy of strategies) {
+      expect(report.strategies[strategy]).toMatchObject({ tables: 5, rows: 18, differences: [] })
+    }
+    expect(report).toMatchObject({ ok: true, refused: [], original: { tables: 5, rows: 9, views: 2 } })
+  })
+
+  test('has the names that two schemas use told apart', () => {
+    expect(report.renamed).toContainEqual({ kind: 'table', from: 'sales.order', to: 'sales_order' })
+    expect(report.renamed).toContainEqual({ kind: 'index', from: 'sales.order_pkey', to: 'sales_order_pkey' })
+  })
+
+  test('has its roles, owners and rights passed over and counted', () => {
+    expect(report.ignored).toMatchObject({
+      'OWNER TO': 2,
+      'GRANT or REVOKE': 2,
+      'ALTER DEFAULT PRIVILEGES': 1,
+    })
+  })
+
+  test('leaves nothing on the server', async () => {
+    expect(made.length).toBeGreaterThan(10)
+    expect(await remains(prefix)).toEqual([])
+  })
+})
+
+test('a script written by hand is read as psql reads it', async () => {
+  const report = await check('hand-written')
+  expect(report).toMatchObject({ ok: true, original: { tables: 2, rows: 2005 }, refused: [] })
+  expect(report.ignored).toEqual({
+    'CREATE DATABASE': 1,
+    'DROP DATABASE': 1,
+    'DROP that failed': 1,
+    'unknown command \\frobnicate': 1,
+  })
+}, 120_000)
+
+test('what is refused is explained, with what depends on it; a lost table is a difference', async () => {
+  const report = await check('refused')
+  expect(report.refused.map(({ kind, object }) => `${kind} ${object}`)).toEqual(
+    expect.arrayContaining(['materialized view counted', 'view twice']),
+  )
+  for (const { reason, remedy } of report.refused) {
+    expect(reason).not.toBe('')
+    expect(remedy).not.toBe('')
+  }
+  const lost = report.refused.some(({ object }) => object === 'lost')
+  expect(report.ok).toBe(!lost)
+  expect(report.strategies.rls.differences.some(({ object }) => object === 'public.lost')).toBe(lost)
+}, 120_000)
+
+test('of an ugly dump whatever is not there was refused, and named', async () => {
+  const report = await check('ugly')
+  expect(report.original).toMatchObject({ tables: 6, rows: 16, views: 1 })
+  for (const strategy of strategies) {
+    for (const { kind, object, found } of report.strategies[strategy].differences) {
+      expect({ kind, found }).toEqual({
+        kind: expect.stringMatching(/^(table|column)$/),
+        found: 'it could not be kept',
+      })
+      const name = object.split('.').slice(1).join('.')
+      expect(report.refused.map((refusal) => refusal.object)).toContain(name)
+    }
+  }
+}, 120_000)
+
+describe('whatever is changed in a place is found', () => {
+  const changes: { what: string; sql: (place: LoadedPlace) => string; kind: string; object: RegExp }[] = [
+    {
+      what: 'a lost row',
+      sql: ({ tenantId }) => `delete from pet where id = 7 and tenant_id = '${tenantId}'`,
+      kind: 'rows',
+      object: /^public\.pet$/,
+    },
+    {
+      what: 'a changed value',
+      sql: ({ tenantId }) =>
+        `update person set name = name || ' ' where id = 1 and tenant_id = '${tenantId}'`,
+      kind: 'rows',
+      object: /^public\.person$/,
+    },
+    {
+      what: 'a row with nothing to refer to',
+      sql: ({ tenantId }) =>
+        `set session_replication_role = replica; delete from person where id = 2 and tenant_id = '${tenantId}'`,
+      kind: 'orphan',
+      object: /^public\.pet\./,
+    },
+    {
+      what: 'a dropped foreign key',
+      sql: () => 'alter table pet drop constraint pet_owner_fkey',
+      kind: 'constraint',
+      object: /pet_owner_fkey$/,
+    },
+    {
+      what: 'a dropped check, by a probe',
+      sql: () => 'alter table pet drop constraint pet_kind_check',
+      kind: 'probe',
+      object: /pet_kind_check$/,
+    },
+    {
+      what: 'a dropped key, by a probe',
+      sql: () => 'alter table pet drop constraint pet_pkey',
+      kind: 'probe',
+      object: /^public\.pet$/,
+    },
+    {
+      what: 'a dropped NOT NULL, by a probe',
+      sql: () => 'alter table person alter column name drop not null',
+      kind: 'probe',
+      object: /^public\.person\.name$/,
+    },
+    {
+      what: 'a lost default',
+      sql: () => 'alter table person alter column name drop default',
+      kind: 'column',
+      object: /^public\.person\.name$/,
+    },
+    {
+      what: 'a broken view',
+      sql: () =>
+        `create or replace view cats with (security_invoker = true) as select id, owner, kind from pet where kind = 'dog'`,
+      kind: 'view',
+      object: /^public\.cats$/,
+    },
+    {
+      what: 'a dropped view',
+      sql: () => 'drop view cats',
+      kind: 'view',
+      object: /^public\.cats$/,
+    },
+    {
+      what: 'a sequence that starts over',
+      sql: () => "select setval(pg_get_serial_sequence('person', 'id'), 1)",
+      kind: 'sequence',
+      object: /^public\.person\.id$/,
+    },
+    {
+      what: 'an index that was made anew on another column',
+      sql: () => 'drop index pet_kind_idx; create index pet_kind_idx on pet (tenant_id, owner)',
+      kind: 'index',
+      object: /^public\.pet_kind_idx$/,
+    },
+    {
+      what: 'an index that the planner cannot use',
+      sql: () => "update pg_index set indisvalid = false where indexrelid = 'pet_kind_idx'::regclass",
+      kind: 'plan',
+      object: /^public\.pet_kind_idx$/,
+    },
+    {
+      what: 'a right that tenants have not any more',
+      sql: () => 'revoke select on person from quickscale_runtime, quickscale_silo',
+      kind: 'rows',
+      object: /^public\.person$/,
+    },
+  ]
+
+  test.each(changes)('$what', async ({ sql, kind, object }) => {
+    const report = await check('hand-written', async (places) => {
+      const touched = new Set<string>()
+      for (const place of places) {
+        const name = `${place.url} ${place.schema}`
+        // A change of the shape is made once per place; of rows, for the first tenant that lives there.
+        if (touched.has(name)) continue
+        touched.add(name)
+        await onServer(place.url, async (client) => {
+          await client.query(`set search_path to ${place.schema}`)
+          await client.query(sql(place))
+        })
+      }
+    })
+    expect(report.ok).toBe(false)
+    for (const strategy of strategies) {
+      expect(report.strategies[strategy].differences, strategy).toContainEqual(
+        expect.objectContaining({ kind, object: expect.stringMatching(object) }),
+      )
+    }
+  })
+})

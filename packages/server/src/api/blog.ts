@@ -1,0 +1,48 @@
+import { z } from 'zod'
+import { id, isNotEmpty, listQuery, moment, pageOf, text } from './common.ts'
+
+const slug = z
+  .string()
+  .max(200)
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be lower-case letters, digits and single hyphens')
+
+export const post = z.object({
+  id,
+  title: z.string(),
+  /** Unique within the tenant. */
+  slug,
+  content: z.string(),
+  author: z.string(),
+  /** Null while the post is a draft. */
+  published_date: moment.nullable(),
+  category_id: id.nullable(),
+  author_profile_id: id.nullable(),
+  created_at: moment,
+})
+export const postCreate = z.strictObject({
+  title: text(200),
+  slug,
+  content: text(100_000, 0).optional(),
+  author: text(100),
+  published_date: moment.nullable().optional(),
+  category_id: id.nullable().optional(),
+  author_profile_id: id.nullable().optional(),
+})
+export const postChange = postCreate.partial().refine(isNotEmpty, 'must name at least one field')
+export const postList = listQuery(['published_date', 'created_at', 'title'])
+export const postPage = pageOf(post)
+
+export const category = z.object({ id, name: z.string(), slug, created_at: moment })
+export const categoryCreate = z.strictObject({ name: text(100), slug })
+export const categoryChange = categoryCreate.partial().refine(isNotEmpty, 'must name at least one field')
+export const categoryList = listQuery(['name', 'created_at'])
+export const categoryPage = pageOf(category)
+
+/** What readers are told of an author. */
+export const authorProfile = z.object({ id, name: z.string(), bio: z.string(), created_at: moment })
+export const authorProfileCreate = z.strictObject({ name: text(100), bio: text(2_000, 0).optional() })
+export const authorProfileChange = authorProfileCreate
+  .partial()
+  .refine(isNotEmpty, 'must name at least one field')
+export const authorProfileList = listQuery(['name', 'created_at'])
+export const authorProfilePage = pageOf(authorProfile)

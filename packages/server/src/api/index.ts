@@ -1,0 +1,3 @@
+export * from './blog.ts'
+export * from './common.ts'
+export * from './crm.ts'

@@ -1,0 +1,53 @@
+import { DEMO_NOTICE } from '../http/loopback.ts'
+import type { Resident } from './provision.ts'
+
+/** Says who lives where, and how to ask for it. */
+export function formatReport(residents: readonly Resident[], origin: string): string {
+  const oneEach = residents.filter(
+    ({ strategy }, index) => residents.findIndex((other) => other.strategy === strategy) === index,
+  )
+  const port = new URL(origin).port
+  const hosts = residents.map(({ slug }) => `  http://${slug}.localhost:${port}/contacts`)
+  const [first] = residents
+  const byHost = first && `  curl -H 'Host: ${first.slug}.localhost' '${origin}/stages'`
+  return [
+    '',
+    'Who lives where:',
+    '',
+    ...formatTable(residents),
+    '',
+    `Listening on ${origin}: /t/<tenant>/ companies, contacts, deals, posts, stages; /livez`,
+    'The same by host name, where *.localhost resolves (every browser):',
+    ...hosts,
+    '',
+    'One request per strategy, and one by host name:',
+    ...oneEach.map(({ slug }) => `  curl '${origin}/t/${slug}/contacts?limit=2&sort=last_name'`),
+    ...(byHost ? [byHost] : []),
+    '',
+    ...formatWarning(),
+    '',
+    'Ctrl-C stops everything.',
+    '',
+  ].join('\n')
+}
+
+/** The sentence nobody may overlook. */
+export function formatWarning(): string[] {
+  const text = `!! ${DEMO_NOTICE.toUpperCase()} !!`
+  const edge = '!'.repeat(text.length)
+  return [edge, text, edge]
+}
+
+function formatTable(residents: readonly Resident[]): string[] {
+  const head = ['tenant', 'plan', 'strategy', 'database', 'schema', 'rows']
+  const body = residents.map((r) => [r.slug, r.plan, r.strategy, r.database, r.schema, String(r.rows)])
+  const lines = [head, ...body]
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+  const format = (line: readonly string[]) =>
+    `  ${line.map((cell, column) => align(cell, widths[column] ?? 0, column === head.length - 1)).join('  ')}`.trimEnd()
+  return [format(head), format(widths.map((width) => '-'.repeat(width))), ...body.map(format)]
+}
+
+function align(cell: string, width: number, right: boolean): string {
+  return right ? cell.padStart(width) : cell.padEnd(width)
+}

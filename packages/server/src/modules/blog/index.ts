@@ -1,0 +1,25 @@
+import { fileURLToPath } from 'node:url'
+import type { Module } from '../module.ts'
+import { blogRoutes } from './routes.ts'
+
+export type { AuthorProfileTable, BlogTagTable, CategoryTable, PostTable } from './tables.ts'
+
+/** Posts of a tenant, drafts included; their categories, tags and authors. */
+export const blog: Module = {
+  name: 'blog',
+  migrations: fileURLToPath(new URL('../../../migrations/blog', import.meta.url)),
+  constraints: {
+    posts_slug_key: { field: 'slug', message: 'is taken by another post' },
+    categories_slug_key: { field: 'slug', message: 'is taken by another category' },
+    blog_tags_name_key: { field: 'name', message: 'is taken by another tag' },
+    posts_category_id_fkey: { field: 'category_id', message: 'is not a category of this tenant' },
+    posts_author_profile_id_fkey: { field: 'author_profile_id', message: 'is not an author of this tenant' },
+    post_tags_post_id_fkey: { field: 'id', message: 'is not a post of this tenant' },
+    post_tags_tag_id_fkey: { field: 'tag_id', message: 'is not a tag of this tenant' },
+    posts_published_content_check: {
+      field: 'content',
+      message: 'must not be empty once the post is published',
+    },
+  },
+  routes: blogRoutes,
+}

@@ -1,0 +1,43 @@
+import type { ColumnType, Generated } from 'kysely'
+
+export interface PostTable {
+  id: Generated<string>
+  title: string
+  slug: string
+  content: Generated<string>
+  author: string
+  published_date: Date | null
+  category_id: string | null
+  author_profile_id: string | null
+  created_at: ColumnType<Date, Date | undefined, never>
+}
+
+export interface CategoryTable {
+  id: Generated<string>
+  name: string
+  slug: string
+  created_at: ColumnType<Date, Date | undefined, never>
+}
+
+export interface AuthorProfileTable {
+  id: Generated<string>
+  name: string
+  bio: Generated<string>
+  created_at: ColumnType<Date, Date | undefined, never>
+}
+
+export interface BlogTagTable {
+  id: Generated<string>
+  name: string
+  created_at: ColumnType<Date, Date | undefined, never>
+}
+
+declare module '@quickscale/tenancy/fastify' {
+  interface TenantTables {
+    posts: PostTable
+    categories: CategoryTable
+    author_profiles: AuthorProfileTable
+    blog_tags: BlogTagTable
+    post_tags: { post_id: string; tag_id: string }
+  }
+}

@@ -1,0 +1,35 @@
+import { fileURLToPath } from 'node:url'
+import type { Module } from '../module.ts'
+import { insertStages } from './queries.ts'
+import { crmRoutes } from './routes.ts'
+
+export type {
+  CompanyTable,
+  ContactNoteTable,
+  ContactTable,
+  DealNoteTable,
+  DealTable,
+  TagTable,
+} from './tables.ts'
+
+/** Companies, their contacts, the deals with them, and what is noted of both. */
+export const crm: Module = {
+  name: 'crm',
+  migrations: fileURLToPath(new URL('../../../migrations/crm', import.meta.url)),
+  constraints: {
+    companies_name_check: { field: 'name', message: 'must have 1 to 200 characters' },
+    contacts_company_id_fkey: { field: 'company_id', message: 'is not a company of this tenant' },
+    deals_contact_id_fkey: { field: 'contact_id', message: 'is not a contact of this tenant' },
+    deals_stage_id_fkey: { field: 'stage_id', message: 'is not a stage of this tenant' },
+    tags_name_key: { field: 'name', message: 'is taken by another tag' },
+    contact_tags_contact_id_fkey: { field: 'id', message: 'is not a contact of this tenant' },
+    contact_tags_tag_id_fkey: { field: 'tag_id', message: 'is not a tag of this tenant' },
+    deal_tags_deal_id_fkey: { field: 'id', message: 'is not a deal of this tenant' },
+    deal_tags_tag_id_fkey: { field: 'tag_id', message: 'is not a tag of this tenant' },
+    contact_notes_contact_id_fkey: { field: 'contact_id', message: 'is not a contact of this tenant' },
+    deal_notes_deal_id_fkey: { field: 'deal_id', message: 'is not a deal of this tenant' },
+    deals_amount_check: { field: 'amount', message: 'must not be negative' },
+  },
+  routes: crmRoutes,
+  seed: (tenant) => insertStages(tenant.kysely),
+}

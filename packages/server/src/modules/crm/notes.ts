@@ -1,0 +1,102 @@
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
+import { sql } from 'kysely'
+import { idParameters } from '../../api/common.ts'
+import * as api from '../../api/crm.ts'
+import { readPage } from '../../http/page.ts'
+import { type Database, serveResource } from '../../http/resource.ts'
+import { contains } from '../../http/search.ts'
+import { remove } from './queries.ts'
+
+/** Notes shown with their record. */
+const NOTES_MAX = 100
+
+const contactNoteColumns = ['id', 'contact_id', 'author', 'body', 'created_at'] as const
+const dealNoteColumns = ['id', 'deal_id', 'author', 'body', 'created_at'] as const
+const searched = [sql.ref('body'), sql.ref('author')]
+
+export const contactNotes = serveResource({
+  name: 'contact-notes',
+  item: api.contactNote,
+  create: api.contactNoteCreate,
+  change: api.contactNoteChange,
+  list: api.noteList,
+  sorts: { created_at: { column: 'contact_notes.created_at', order: 'desc' } },
+  readPage: (db, request, search) => {
+    let query = db.selectFrom('contact_notes').select(contactNoteColumns)
+    if (search !== undefined) query = query.where(contains(searched, search))
+    return readPage(db, query, 'contact_notes.id', request)
+  },
+  find: (db, id) =>
+    db.selectFrom('contact_notes').select(contactNoteColumns).where('id', '=', id).executeTakeFirst(),
+  insert: (db, values) =>
+    db.insertInto('contact_notes').values(values).returning(contactNoteColumns).executeTakeFirstOrThrow(),
+  update: (db, id, change) =>
+    db
+      .updateTable('contact_notes')
+      .set(change)
+      .where('id', '=', id)
+      .returning(contactNoteColumns)
+      .executeTakeFirst(),
+  remove: (db, id) => remove(db, 'contact_notes', id),
+})
+
+export const dealNotes = serveResource({
+  name: 'deal-notes',
+  item: api.dealNote,
+  create: api.dealNoteCreate,
+  change: api.dealNoteChange,
+  list: api.noteList,
+  sorts: { created_at: { column: 'deal_notes.created_at', order: 'desc' } },
+  readPage: (db, request, search) => {
+    let query = db.selectFrom('deal_notes').select(dealNoteColumns)
+    if (search !== undefined) query = query.where(contains(searched, search))
+    return readPage(db, query, 'deal_notes.id', request)
+  },
+  find: (db, id) =>
+    db.selectFrom('deal_notes').select(dealNoteColumns).where('id', '=', id).executeTakeFirst(),
+  insert: (db, values) =>
+    db.insertInto('deal_notes').values(values).returning(dealNoteColumns).executeTakeFirstOrThrow(),
+  update: (db, id, change) =>
+    db
+      .updateTable('deal_notes')
+      .set(change)
+      .where('id', '=', id)
+      .returning(dealNoteColumns)
+      .executeTakeFirst(),
+  remove: (db, id) => remove(db, 'deal_notes', id),
+})
+
+/** The newest notes on one record, without paging. */
+export const notesOf: FastifyPluginCallbackZod = (app, _options, done) => {
+  app.get(
+    '/contacts/:id/notes',
+    { schema: { params: idParameters, response: { 200: api.notesOfContact } } },
+    async (request) => ({ items: await readNotesOfContact(request.tenant.kysely, request.params.id) }),
+  )
+  app.get(
+    '/deals/:id/notes',
+    { schema: { params: idParameters, response: { 200: api.notesOfDeal } } },
+    async (request) => ({ items: await readNotesOfDeal(request.tenant.kysely, request.params.id) }),
+  )
+  done()
+}
+
+function readNotesOfContact(db: Database, id: string) {
+  return db
+    .selectFrom('contact_notes')
+    .select(contactNoteColumns)
+    .where('contact_id', '=', id)
+    .orderBy('created_at', 'desc')
+    .limit(NOTES_MAX)
+    .execute()
+}
+
+function readNotesOfDeal(db: Database, id: string) {
+  return db
+    .selectFrom('deal_notes')
+    .select(dealNoteColumns)
+    .where('deal_id', '=', id)
+    .orderBy('created_at', 'desc')
+    .limit(NOTES_MAX)
+    .execute()
+}

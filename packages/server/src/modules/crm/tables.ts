@@ -1,0 +1,74 @@
+import type { ColumnType, Generated } from 'kysely'
+
+/** Set by the database, readable as a Date; the demo data backdates it. */
+type CreatedAt = ColumnType<Date, Date | undefined, never>
+
+export interface CompanyTable {
+  id: Generated<string>
+  name: string
+  website: string | null
+  industry: string | null
+  created_at: CreatedAt
+}
+
+export interface ContactTable {
+  id: Generated<string>
+  first_name: string
+  last_name: string
+  email: string
+  company_id: string
+  created_at: CreatedAt
+}
+
+export interface StageTable {
+  id: Generated<string>
+  name: string
+  position: number
+}
+
+export interface DealTable {
+  id: Generated<string>
+  title: string
+  /** numeric(14, 2), as text: exact. */
+  amount: string | null
+  contact_id: string
+  stage_id: string
+  owner: string
+  created_at: CreatedAt
+}
+
+export interface TagTable {
+  id: Generated<string>
+  name: string
+  created_at: CreatedAt
+}
+
+export interface ContactNoteTable {
+  id: Generated<string>
+  contact_id: string
+  author: string
+  body: string
+  created_at: CreatedAt
+}
+
+export interface DealNoteTable {
+  id: Generated<string>
+  deal_id: string
+  author: string
+  body: string
+  created_at: CreatedAt
+}
+
+declare module '@quickscale/tenancy/fastify' {
+  interface TenantTables {
+    companies: CompanyTable
+    contacts: ContactTable
+    stages: StageTable
+    deals: DealTable
+    tags: TagTable
+    contact_tags: { contact_id: string; tag_id: string }
+    deal_tags: { deal_id: string; tag_id: string }
+    contact_notes: ContactNoteTable
+    deal_notes: DealNoteTable
+  }
+}

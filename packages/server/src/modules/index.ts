@@ -1,0 +1,6 @@
+import { blog } from './blog/index.ts'
+import { crm } from './crm/index.ts'
+import type { Module } from './module.ts'
+
+/** Every module of the application, in the order of their migrations. */
+export const modules: readonly Module[] = [crm, blog]

@@ -1,0 +1,180 @@
+import type { Strategy } from '@quickscale/tenancy'
+import { assertIsolated } from '@quickscale/tenancy/testing'
+import type { InjectOptions } from 'fastify'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { annotate } from '../src/demo/annotations.ts'
+import { generateData } from '../src/demo/generator.ts'
+import { provisionTenant } from '../src/demo/provision.ts'
+import { send } from './support/client.ts'
+import { installApplication, type TestInstallation } from './support/installation.ts'
+import { fillTenants, ids } from './support/two-tenants.ts'
+
+const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
+
+let installation: TestInstallation
+
+const call = (method: NonNullable<InjectOptions['method']>, url: string, payload?: object) =>
+  send(installation.app, payload === undefined ? { method, url } : { method, url, payload })
+
+const create = async (url: string, payload: object) => {
+  const created = await call('POST', url, payload)
+  expect(created.status, created.text).toBe(201)
+  return created.body
+}
+
+describe.each(strategies)('tags, notes, categories and authors over the %s strategy', (strategy) => {
+  beforeAll(async () => {
+    installation = await installApplication(inject('databaseUrl'), strategy)
+    await fillTenants(installation.tenancy)
+  })
+  afterAll(() => installation.remove())
+
+  it.each([
+    ['tags', { name: 'Key account' }, { name: 'Partner' }],
+    ['blog-tags', { name: 'News' }, { name: 'Opinion' }],
+    ['categories', { name: 'Craft', slug: 'craft' }, { name: 'Crafts' }],
+    ['author-profiles', { name: 'Ann', bio: 'Writes.' }, { bio: '' }],
+    ['contact-notes', { contact_id: ids.contact, author: 'Ann', body: 'Called.' }, { body: 'Called twice.' }],
+    ['deal-notes', { deal_id: ids.deal, author: 'Ann', body: 'Won?' }, { body: 'Won!' }],
+  ])('creates, lists, changes and deletes %s, for this tenant only', async (name, values, change) => {
+    const created = await create(`/t/one/${name}`, values)
+    expect(created).toMatchObject(values)
+    const url = `/t/one/${name}/${created.id}`
+    expect((await call('GET', url)).body).toEqual(created)
+    expect((await call('GET', `/t/one/${name}`)).body.items).toContainEqual(created)
+    expect((await call('GET', `/t/two/${name}/${created.id}`)).status).toBe(404)
+    expect((await call('PATCH', `/t/two/${name}/${created.id}`, change)).status).toBe(404)
+    expect((await call('DELETE', `/t/two/${name}/${created.id}`)).status).toBe(404)
+    expect((await call('PATCH', url, change)).body).toEqual({ ...created, ...change })
+    expect((await call('DELETE', url)).status).toBe(204)
+    expect((await call('GET', url)).status).toBe(404)
+  })
+
+  it.each([
+    ['contacts', ids.contact, 'tags'],
+    ['deals', ids.deal, 'tags'],
+    ['posts', ids.post, 'blog-tags'],
+  ])('puts tags on %s and takes them off, once however often it is asked', async (name, id, tags) => {
+    const tag = await create(`/t/one/${tags}`, { name: `On ${name}` })
+    const url = `/t/one/${name}/${id}/tags`
+    for (const _again of [1, 2]) expect((await call('PUT', `${url}/${tag.id}`)).status).toBe(204)
+    expect((await call('GET', url)).body.items).toEqual([tag])
+    expect((await call('GET', `/t/two/${name}/${id}/tags`)).body.items).toEqual([])
+    // The record is there under the same id, the tag is another tenant's.
+    expect((await call('PUT', `/t/two/${name}/${id}/tags/${tag.id}`)).status).toBe(422)
+    expect((await call('DELETE', `/t/two/${name}/${id}/tags/${tag.id}`)).status).toBe(404)
+    expect((await call('DELETE', `${url}/${tag.id}`)).status).toBe(204)
+    expect((await call('DELETE', `${url}/${tag.id}`)).status).toBe(404)
+  })
+
+  it('shows the notes on a record, newest first, and lets them go with it', async () => {
+    const company = await create('/t/one/companies', { name: 'Short lived' })
+    const contact = await create('/t/one/contacts', {
+      first_name: 'A',
+      last_name: 'B',
+      email: 'a@b.example',
+      company_id: company.id,
+    })
+    for (const body of ['first', 'second']) {
+      await create('/t/one/contact-notes', { contact_id: contact.id, author: 'Ann', body })
+    }
+    const { items } = (await call('GET', `/t/one/contacts/${contact.id}/notes`)).body
+    expect(items?.map(({ body }) => body)).toEqual(['second', 'first'])
+    const foreign = await call('POST', '/t/two/contact-notes', {
+      contact_id: contact.id,
+      author: 'x',
+      body: 'x',
+    })
+    expect(foreign.status).toBe(422)
+    await call('DELETE', `/t/one/companies/${company.id}`)
+    expect((await call('GET', `/t/one/contact-notes/${items?.[0]?.id}`)).status).toBe(404)
+  })
+
+  it('leaves a post without category and author when those are deleted', async () => {
+    const category = await create('/t/one/categories', { name: 'Gone soon', slug: 'gone-soon' })
+    const author = await create('/t/one/author-profiles', { name: 'Gone soon' })
+    const url = `/t/one/posts/${ids.post}`
+    const set = { category_id: category.id, author_profile_id: author.id }
+    expect((await call('PATCH', url, set)).body).toMatchObject(set)
+    expect((await call('PATCH', `/t/two/posts/${ids.post}`, set)).status).toBe(422)
+    await call('DELETE', `/t/one/categories/${category.id}`)
+    await call('DELETE', `/t/one/author-profiles/${author.id}`)
+    expect((await call('GET', url)).body).toMatchObject({ category_id: null, author_profile_id: null })
+  })
+
+  it('says which name is taken, and by whom in this tenant only', async () => {
+    for (const slug of ['one', 'two']) await create(`/t/${slug}/tags`, { name: 'Taken' })
+    const again = await call('POST', '/t/one/tags', { name: 'Taken' })
+    expect([again.status, again.text]).toEqual([409, expect.stringContaining('is taken by another tag')])
+  })
+
+  it('keeps two tenants with the same generated records apart, in every table', async () => {
+    const size = { companies: 3, contacts: 20, deals: 20, posts: 12 }
+    const handles = []
+    for (const slug of ['twin', 'mirror']) {
+      const demo = { slug, name: slug, plan: 'only', size }
+      await provisionTenant(installation.tenancy, demo, () => undefined)
+      handles.push(installation.tenancy.tenant(slug))
+    }
+    const [left, right] = handles
+    if (left === undefined || right === undefined) throw new Error('two tenants were made')
+    // Both get the rows of one of them, ids included.
+    const stages = await left.query('select id, name, position from stages')
+    await right.transaction(async (transaction) => {
+      for (const table of [
+        'deals',
+        'contacts',
+        'companies',
+        'posts',
+        'tags',
+        'categories',
+        'author_profiles',
+        'blog_tags',
+        'stages',
+      ]) {
+        await transaction.query(`delete from ${table}`)
+      }
+    })
+    await right.bulkInsert('stages', ['id', 'name', 'position'], stages.rows.map(Object.values))
+    for (const table of [
+      'companies',
+      'contacts',
+      'deals',
+      'tags',
+      'contact_tags',
+      'deal_tags',
+      'contact_notes',
+      'deal_notes',
+      'categories',
+      'author_profiles',
+      'posts',
+      'blog_tags',
+      'post_tags',
+    ]) {
+      const { rows, fields } = await left.query(`select * from ${table}`)
+      const columns = fields.map(({ name }) => name).filter((name) => name !== 'tenant_id')
+      await right.bulkInsert(
+        table,
+        columns,
+        rows.map((row) => columns.map((column) => row[column])),
+      )
+    }
+    const report = await assertIsolated(left, right)
+    expect(report.tables).toHaveLength(14)
+  })
+})
+
+describe('the generator of annotations', () => {
+  it('makes the same ones from the same seed, and hangs each on a record', () => {
+    const size = { companies: 5, contacts: 20, deals: 20, posts: 10 }
+    const data = generateData('a', size, ['00000000-0000-4000-8000-000000000001'])
+    const made = annotate('a', data)
+    expect(annotate('a', data)).toEqual(made)
+    expect(annotate('b', data)).not.toEqual(made)
+    const contacts = new Set(data.contacts.map(({ id }) => id))
+    expect(made.contactNotes.every(({ contact_id }) => contacts.has(contact_id))).toBe(true)
+    expect(made.posts.every(({ author_profile_id, category_id }) => author_profile_id && category_id)).toBe(
+      true,
+    )
+  })
+})

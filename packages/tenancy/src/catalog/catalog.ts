@@ -1,0 +1,131 @@
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { upgradeObjects } from '../sql-files.ts'
+import type { CatalogTables } from './tables.ts'
+
+const connectionsMax = 5
+const locksMax = 10
+
+/** The control plane's database. */
+export interface Catalog {
+  /** Kysely over the schema `catalog`; where there is none, every query throws `NOT_INSTALLED`; `CATALOG_UNREACHABLE`. */
+  readonly db: Kysely<CatalogTables>
+  /** Creates or upgrades the catalog's objects. */
+  upgrade(): Promise<void>
+  /**
+   * Runs `work` while these names are held; another process waits for them, a crash frees them. So does the loss of
+   * the connection: `work` calls `assertHeld` before what it must not do beside another holder.
+   *
+   * @throws QuickScaleError `LOCK_LOST` out of `assertHeld`, `NOT_INSTALLED`, `CATALOG_UNREACHABLE`
+   */
+  locked<T>(names: LockNames, work: (assertHeld: AssertHeld) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+/** Asks the server, and throws `LOCK_LOST` if the lock is lost; `cause` is what has failed already, if anything. */
+export type AssertHeld = (cause?: unknown) => Promise<void>
+
+/** What a piece of work keeps others from: its own kind, and the kind that must not run beside it. */
+export interface LockNames {
+  readonly exclusive: string
+  /** Held together with others that share it, but not with its exclusive holder. */
+  readonly shared?: string
+}
+
+/** Database, schema, table or column that is not there. */
+const absent = new Set(['3D000', '3F000', '42P01', '42703'])
+
+/** Connection lost or refused, no connection left, not accepting connections, shut down. */
+const unreachable = /^(08...|53300|55000|57P..)$/
+
+/** Opens the catalog of an installation at `url`; connects at the first query. */
+export function openCatalog(url: string, installation: string): Catalog {
+  const pool = openPool({
+    connectionString: url,
+    max: connectionsMax,
+    connectionTimeoutMillis: limits.catalogConnectMs,
+    application_name: 'quickscale catalog',
+  })
+  // Apart, because the work under a lock uses the catalog too and would wait for itself.
+  const locks = openPool({ connectionString: url, max: locksMax, application_name: 'quickscale locks' })
+  const named = <T>(query: Promise<T>) => query.catch((cause) => explain(cause, installation))
+  const dialectPool = {
+    connect: async () => {
+      const client = await named(pool.connect())
+      const query = (text: string, values: readonly unknown[]) => named(client.query(text, [...values]))
+      return Object.create(client, { query: { value: query } }) as pg.PoolClient
+    },
+    end: () => pool.end(),
+    options: pool.options,
+  }
+  const dialect = new PostgresDialect({ pool: dialectPool })
+  return {
+    db: new Kysely<CatalogTables>({ dialect }).withSchema('catalog'),
+    upgrade: () => upgrade(pool),
+    locked: async (names, work) => {
+      const client = await named(locks.connect())
+      return await whileLocked(client, names, work)
+    },
+    close: async () => {
+      await Promise.all([pool.end(), locks.end()])
+    },
+  }
+}
+
+/** A pool whose lost connections are reported by the queries on them, and by nothing else. */
+export function openPool(config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(config)
+  // An 'error' that nobody listens to ends Node. The pool drops an idle connection that failed; on one that is in
+  // use the running query, or the next one, reports the failure.
+  pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  return pool
+}
+
+function explain(cause: unknown, installation: string): never {
+  if (cause instanceof pg.DatabaseError && absent.has(cause.code ?? '')) {
+    throw new QuickScaleError('NOT_INSTALLED', { installation }, { cause })
+  }
+  if (cause instanceof pg.DatabaseError && !unreachable.test(cause.code ?? '')) throw cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  throw new QuickScaleError('CATALOG_UNREACHABLE', { reason }, { cause })
+}
+
+async function upgrade(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect()
+  try {
+    await upgradeObjects(client, 'catalog', 'catalog')
+  } finally {
+    client.release()
+  }
+}
+
+async function whileLocked<T>(
+  client: pg.PoolClient,
+  names: LockNames,
+  work: (assertHeld: AssertHeld) => Promise<T>,
+): Promise<T> {
+  let clean = false
+  try {
+    if (names.shared !== undefined) {
+      await client.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [names.shared])
+    }
+    await client.query('select pg_advisory_lock(hashtextextended($1, 0))', [names.exclusive])
+    const result = await work(async (cause) => {
+      // A session's locks live as long as it does: when it answers, they are held.
+      await client.query('select').catch((loss: unknown) => {
+        throw new QuickScaleError('LOCK_LOST', { lock: names.exclusive }, { cause: cause ?? loss })
+      })
+    })
+    // The work is done, whatever becomes of the lock; ending the connection gives it up too.
+    clean = await client.query('select pg_advisory_unlock_all()').then(
+      () => true,
+      () => false,
+    )
+    return result
+  } finally {
+    client.release(!clean)
+  }
+}

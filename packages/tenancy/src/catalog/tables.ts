@@ -1,0 +1,60 @@
+import type { ColumnType, Generated } from 'kysely'
+import type { Strategy, TenantState } from '../tenant.ts'
+import type { Envelope } from './credentials.ts'
+
+/** A timestamp the database fills in. */
+type CreatedAt = ColumnType<Date, never, never>
+
+/** What a login beside the application's own is for. */
+export type LoginPurpose = 'reader' | 'unscoped'
+
+/** How far one generation of token keys is; see sql/catalog. */
+export type TokenKeyState = 'adding' | 'sealing' | 'retiring' | 'retired'
+
+/** The catalog's tables as Kysely sees them; sql/catalog is the source. */
+export interface CatalogTables {
+  plan: { id: string; strategy: Strategy }
+  server: { id: Generated<string>; name: string; host: string; port: number; created_at: CreatedAt }
+  database: {
+    id: Generated<string>
+    server_id: string
+    name: string
+    kind: 'shared' | 'silo' | 'template'
+    login_role: string
+    credential: ColumnType<Envelope | null, string | null, string | null>
+    ready: Generated<boolean>
+    created_at: CreatedAt
+  }
+  tenant: {
+    id: string
+    slug: string
+    name: string
+    plan_id: string
+    parent_id: string | null
+    state: Generated<TenantState>
+    settled: Generated<boolean>
+    activated_at: ColumnType<Date | null, never, never>
+    created_at: CreatedAt
+  }
+  placement: {
+    tenant_id: string
+    strategy: Strategy
+    database_id: string
+    schema_name: string
+    epoch: number
+  }
+  login: {
+    database_id: string
+    purpose: LoginPurpose
+    role_name: string
+    credential: ColumnType<Envelope, string, string>
+  }
+  token_key: { id: string; state: TokenKeyState; since: ColumnType<Date, never, Date> }
+  audit: {
+    id: Generated<string>
+    at: CreatedAt
+    action: string
+    tenant_id: string | null
+    details: ColumnType<Record<string, unknown>, string, never>
+  }
+}

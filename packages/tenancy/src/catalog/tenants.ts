@@ -1,0 +1,185 @@
+import { type Kysely, type Selectable, sql } from 'kysely'
+import pg from 'pg'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Tenant, TenantState } from '../tenant.ts'
+import type { CatalogTables } from './tables.ts'
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const slug = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+
+/** A tenant key, read: a slug or a uuid, never both. */
+export type TenantKey = { readonly id: string } | { readonly slug: string }
+
+/**
+ * @throws QuickScaleError `TENANT_KEY_INVALID`
+ */
+export function parseTenantKey(key: unknown): TenantKey {
+  if (typeof key === 'string' && uuid.test(key)) return { id: key }
+  return { slug: parseSlug(key) }
+}
+
+/**
+ * @throws QuickScaleError `TENANT_KEY_INVALID`, for a slug in the shape of a uuid too
+ */
+export function parseSlug(value: unknown): string {
+  if (typeof value !== 'string' || !slug.test(value) || uuid.test(value)) {
+    throw new QuickScaleError('TENANT_KEY_INVALID', { key: String(value).slice(0, 80) })
+  }
+  return value
+}
+
+/** @throws QuickScaleError `TENANT_INVALID` */
+export function parseName(value: unknown): string {
+  const name = typeof value === 'string' ? value.trim() : ''
+  if (name === '' || name.length > limits.tenantNameLengthMax) {
+    throw new QuickScaleError('TENANT_INVALID', { field: 'name' })
+  }
+  return name
+}
+
+/** Which tenants to list, in the order of their slugs. */
+export interface TenantFilter {
+  readonly plan?: string
+  readonly state?: TenantState
+  /** Slug of the last tenant of the page before. */
+  readonly after?: string
+  /** 1 to 1000. @defaultValue 100 */
+  readonly limit?: number
+}
+
+export async function findTenant(db: Kysely<CatalogTables>, key: TenantKey): Promise<Tenant | null> {
+  const query = db.selectFrom('tenant').selectAll()
+  const row = await ('id' in key
+    ? query.where('id', '=', key.id)
+    : query.where('slug', '=', key.slug).where('state', '<>', 'deleted')
+  ).executeTakeFirst()
+  return row === undefined ? null : toTenant(row)
+}
+
+export async function listTenants(
+  db: Kysely<CatalogTables>,
+  filter: TenantFilter,
+): Promise<{ tenants: Tenant[]; next: string | null }> {
+  const limit = Math.min(Math.max(1, Math.trunc(filter.limit ?? 100)), limits.tenantsPerPageMax)
+  let query = db
+    .selectFrom('tenant')
+    .selectAll()
+    .orderBy('slug')
+    .limit(limit + 1)
+  if (filter.plan !== undefined) query = query.where('plan_id', '=', filter.plan)
+  if (filter.state !== undefined) query = query.where('state', '=', filter.state)
+  if (filter.after !== undefined) query = query.where('slug', '>', filter.after)
+  const rows = await query.execute()
+  const tenants = rows.slice(0, limit).map(toTenant)
+  return { tenants, next: rows.length > limit ? (tenants.at(-1)?.slug ?? null) : null }
+}
+
+/**
+ * Adds the tenant, or returns the one that has the slug already.
+ *
+ * @throws QuickScaleError `TENANT_EXISTS` for the id of another tenant, deleted ones included; `SLUG_RESTING`
+ */
+export async function insertTenant(
+  db: Kysely<CatalogTables>,
+  tenant: { id: string; slug: string; name: string; plan: string; parentId: string | null },
+): Promise<Tenant> {
+  await db
+    .insertInto('tenant')
+    .values({
+      id: tenant.id,
+      slug: tenant.slug,
+      name: tenant.name,
+      plan_id: tenant.plan,
+      parent_id: tenant.parentId,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+    .catch((cause: unknown) => explainSlug(cause, tenant.slug))
+  const known = await findTenant(db, { slug: tenant.slug })
+  if (known === null) throw new QuickScaleError('TENANT_EXISTS', { key: tenant.id })
+  return known
+}
+
+/** What update() and rename() may change. */
+export interface TenantChanges {
+  readonly slug?: string
+  readonly name?: string
+  readonly plan?: string
+  readonly parentId?: string | null
+}
+
+/**
+ * @throws QuickScaleError `TENANT_EXISTS` when the slug is another tenant's, `SLUG_RESTING` when it was so just now
+ */
+export async function updateTenant(
+  db: Kysely<CatalogTables>,
+  id: string,
+  { slug, name, plan, parentId }: TenantChanges,
+): Promise<Tenant> {
+  const row = await db
+    .updateTable('tenant')
+    .set({
+      ...(slug === undefined ? {} : { slug }),
+      ...(name === undefined ? {} : { name }),
+      ...(plan === undefined ? {} : { plan_id: plan }),
+      ...(parentId === undefined ? {} : { parent_id: parentId }),
+    })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow()
+    .catch((cause: unknown) => explainSlug(cause, slug ?? ''))
+  return toTenant(row)
+}
+
+/** Slugs of the tenants below this one that are not deleted; the first few. */
+export async function listChildren(db: Kysely<CatalogTables>, id: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('tenant')
+    .select('slug')
+    .where('parent_id', '=', id)
+    .where('state', '<>', 'deleted')
+    .orderBy('slug')
+    .limit(childrenNamed)
+    .execute()
+  return rows.map((row) => row.slug)
+}
+
+/** Whether a tenant is another one, or somewhere below it. */
+export async function isWithin(db: Kysely<CatalogTables>, id: string, ancestorId: string): Promise<boolean> {
+  const { rows } = await sql<{ within: boolean }>`
+    with recursive ancestors (id, parent_id) as (
+      select id, parent_id from catalog.tenant where id = ${id}
+      union
+      select tenant.id, tenant.parent_id from catalog.tenant join ancestors on ancestors.parent_id = tenant.id
+    )
+    select exists (select from ancestors where id = ${ancestorId}) as within`.execute(db)
+  return rows[0]?.within === true
+}
+
+const childrenNamed = 5
+/** SQLSTATE of sql/catalog for a slug that was another tenant's a moment ago. */
+const slugResting = 'QS008'
+
+function explainSlug(cause: unknown, slug: string): never {
+  if (cause instanceof pg.DatabaseError && cause.code === slugResting) {
+    throw new QuickScaleError('SLUG_RESTING', { slug }, { cause })
+  }
+  if (cause instanceof pg.DatabaseError && cause.constraint === 'tenant_slug') {
+    throw new QuickScaleError('TENANT_EXISTS', { key: slug }, { cause })
+  }
+  throw cause
+}
+
+export function toTenant(row: Selectable<CatalogTables['tenant']>): Tenant {
+  return {
+    id: row.id,
+    slug: row.slug,
+    name: row.name,
+    plan: row.plan_id,
+    state: row.state,
+    settled: row.settled,
+    parentId: row.parent_id,
+    createdAt: row.created_at,
+  }
+}

@@ -1,0 +1,120 @@
+import type pg from 'pg'
+import type { DatabaseRecord } from '../catalog/places.ts'
+import { listDatabases, listPlacedTenants } from '../catalog/survey.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import { type Fact, type Finding, toFinding } from './checks.ts'
+import { examineDatabase, examineLayout } from './database.ts'
+import { compareFence, findUnknownFences, readFences } from './fences.ts'
+import { examineServer } from './server.ts'
+
+/** What an examination has found. */
+export interface DoctorReport {
+  /** No finding is an error. */
+  readonly ok: boolean
+  readonly databases: number
+  readonly tenants: number
+  readonly findings: readonly Finding[]
+}
+
+/** How an installation is examined. */
+export interface DoctorOptions {
+  /** Called before each database. @defaultValue nobody is told */
+  readonly onProgress?: (where: string) => void
+}
+
+/**
+ * Examines an installation: the server and its roles, every database's rights, keys and gates, the walls around every
+ * place, and whether each fence says what the catalog believes. Reads only, changes nothing.
+ *
+ * @throws QuickScaleError `NOT_INSTALLED`
+ */
+export async function examineInstallation(
+  workshop: Workshop,
+  { onProgress }: DoctorOptions = {},
+): Promise<DoctorReport> {
+  const findings: Finding[] = []
+  const note = (where: string, facts: readonly Fact[]) => {
+    findings.push(...facts.map((fact) => toFinding(where, fact)))
+  }
+  const { administrator, catalog } = workshop
+  const server = `${administrator.host}:${administrator.port}`
+  onProgress?.(server)
+  note(server, await examineServer(administrator))
+  let databases = 0
+  let tenants = 0
+  let after: string | null = null
+  do {
+    const page: DatabaseRecord[] = await listDatabases(catalog.db, after, limits.tenantsPerPageMax)
+    for (const record of page) {
+      onProgress?.(record.name)
+      const examined = await examineOne(workshop, record)
+      note(record.name, examined.facts)
+      databases += 1
+      tenants += examined.tenants
+    }
+    after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.id ?? null) : null
+  } while (after !== null)
+  return { ok: findings.every(({ level }) => level !== 'error'), databases, tenants, findings }
+}
+
+interface Examined {
+  readonly facts: readonly Fact[]
+  readonly tenants: number
+}
+
+/** One database that cannot be examined is a finding, and no reason to leave out the others. */
+async function examineOne(workshop: Workshop, record: DatabaseRecord): Promise<Examined> {
+  try {
+    return await workshop.administrator.connected(record.name, async (client) => {
+      const facts = [...(await examineDatabase(client, workshop, record))]
+      if (record.kind === 'template') {
+        facts.push(
+          ...(await examineLayout(client, { schema: 'app', wall: { kind: 'database', tenantId: null } })),
+        )
+        return { facts, tenants: 0 }
+      }
+      if (record.kind === 'shared') {
+        facts.push(...(await examineLayout(client, { schema: 'app', wall: { kind: 'rls' } })))
+      }
+      return await examineTenants(client, workshop, record, facts)
+    })
+  } catch (cause) {
+    if (cause instanceof QuickScaleError) throw cause
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    return { facts: [{ check: 'database-unreachable', subject: record.name, detail }], tenants: 0 }
+  }
+}
+
+async function examineTenants(
+  client: pg.ClientBase,
+  { catalog }: Workshop,
+  record: DatabaseRecord,
+  facts: Fact[],
+): Promise<Examined> {
+  const known = new Set<string>()
+  let after: string | null = null
+  do {
+    const page = await listPlacedTenants(catalog.db, record.id, after, limits.tenantsPerPageMax)
+    const fences = await readFences(
+      client,
+      page.map(({ tenantId }) => tenantId),
+    )
+    for (const placed of page) {
+      known.add(placed.tenantId)
+      facts.push(...compareFence(placed, fences.get(placed.tenantId), record.name))
+      if (placed.state === 'provisioning') continue
+      if (record.kind === 'silo') {
+        const wall = { kind: 'database', tenantId: placed.tenantId } as const
+        facts.push(...(await examineLayout(client, { schema: placed.schemaName, wall })))
+      } else if (placed.schemaName !== 'app') {
+        const wall = { kind: 'schema', tenantId: placed.tenantId } as const
+        facts.push(...(await examineLayout(client, { schema: placed.schemaName, wall })))
+      }
+    }
+    after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.tenantId ?? null) : null
+  } while (after !== null)
+  facts.push(...(await findUnknownFences(client, record.name, known)))
+  return { facts, tenants: known.size }
+}

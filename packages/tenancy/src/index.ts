@@ -1,0 +1,39 @@
+export type { Admin, AdminTransaction, AdminUse } from './admin/admin.ts'
+export { decrypt, type Envelope, encrypt, localKeyProvider } from './catalog/credentials.ts'
+export type { TenantFilter } from './catalog/tenants.ts'
+export {
+  type ConnectionsConfig,
+  defineConfig,
+  loadConfig,
+  type PlanConfig,
+  type PoolerConfig,
+  type TenancyConfig,
+} from './config.ts'
+export type { Check, Finding, FindingLevel } from './doctor/checks.ts'
+export type { DoctorOptions, DoctorReport } from './doctor/doctor.ts'
+export { type ErrorCode, type ErrorDetails, errorDefinitions, QuickScaleError } from './errors.ts'
+export type { FleetOptions, FleetOutcome } from './fleet/every-tenant.ts'
+export type { Fleet, FleetAnswer } from './fleet/fleet.ts'
+export type { KeyProvider } from './key-provider.ts'
+export type { DeleteOptions, Deletion } from './lifecycle/delete.ts'
+export type { StateChange } from './lifecycle/states.ts'
+export type { SweepReport } from './lifecycle/sweep.ts'
+export type { Tenants } from './lifecycle/tenants.ts'
+export type { TenantNames, TenantUpdate } from './lifecycle/update.ts'
+export type { DriftReport, PlaceDrift } from './placements/drift.ts'
+export type { MigrationReport } from './placements/install.ts'
+export type { NewTenant } from './placements/provision.ts'
+export { resolveFromHost } from './resolve/host.ts'
+export { resolveFromPath } from './resolve/path.ts'
+export type { TenantResolver } from './resolve/resolver.ts'
+export type { BulkInsertOptions, BulkRows } from './session/bulk-insert.ts'
+export type { CopyOutOptions } from './session/copy-out.ts'
+export type { Rewriting, SqlChange } from './session/rewrite/rewrite.ts'
+export type { StreamOptions } from './session/row-stream.ts'
+export type { Statement } from './session/scope.ts'
+export type { TenantHandle, TenantOptions } from './session/tenant-handle.ts'
+export { TenantPool } from './session/tenant-pool.ts'
+export type { TenantTransaction, TransactionOptions } from './session/transaction.ts'
+export type { Holding } from './strategies/strategy.ts'
+export { createTenancy, type Tenancy } from './tenancy.ts'
+export type { Actor, Placement, Strategy, Tenant, TenantState } from './tenant.ts'

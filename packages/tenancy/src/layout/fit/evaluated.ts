@@ -1,0 +1,93 @@
+import type { Node } from 'libpg-query'
+import { readingRoutines } from '../compile/routine-bodies.ts'
+import { type LayoutRefusal, type Shape, TENANT_COLUMN } from '../shape.ts'
+import type { SourceText } from './source-text.ts'
+import { visit } from './statements.ts'
+
+// A migration has no tenant: what it evaluates over rows that exist is not bound by policies. Changing each row by itself
+// is the same for one tenant and for many; reading others mixes tenants, whose ids are the same.
+
+/** It changes or checks rows that may exist, so that the database has to be asked. */
+export function mayEvaluate({ statements }: SourceText): boolean {
+  return statements.some((statement) => evaluatedTable(statement) !== undefined)
+}
+
+/** Statements that would read rows of other tenants while they change or check those of one. */
+export function refuseEvaluated({ statements }: SourceText, shape: Shape): LayoutRefusal[] {
+  const known = new Set(shape.tables.filter((table) => table.known).map(({ name }) => name))
+  const reading = readingRoutines([...shape.routines, ...statements.flatMap(createdRoutine)])
+  return statements.flatMap((statement) => {
+    const table = evaluatedTable(statement)
+    if (table === undefined || (table !== '' && !known.has(table))) return []
+    const found = inspect(statement)
+    const called = found.calls.find((name) => reading.has(name))
+    if (called !== undefined) {
+      return [
+        {
+          kind: 'function',
+          object: called,
+          reason: 'the migration calls it, and it would read the rows of all tenants',
+          remedy: 'Do it for each tenant through a handle.',
+        },
+      ]
+    }
+    const changes = 'UpdateStmt' in statement || 'DeleteStmt' in statement
+    if (!changes || !found.reads || found.namesTenant) return []
+    return [
+      {
+        kind: 'rows',
+        object: table,
+        reason: 'the migration compares its rows with others, which may be those of another tenant',
+        remedy: `Do it for each tenant through a handle, or compare ${TENANT_COLUMN} too.`,
+      },
+    ]
+  })
+}
+
+/** The table whose rows a statement changes or checks; empty when it is any. */
+function evaluatedTable(statement: Node): string | undefined {
+  if ('UpdateStmt' in statement) return statement.UpdateStmt.relation?.relname
+  if ('DeleteStmt' in statement) return statement.DeleteStmt.relation?.relname
+  if ('AlterTableStmt' in statement)
+    return inspect(statement).calls.length > 0 ? statement.AlterTableStmt.relation?.relname : undefined
+  if ('AlterDomainStmt' in statement || 'SelectStmt' in statement)
+    return inspect(statement).calls.length > 0 ? '' : undefined
+  return undefined
+}
+
+interface Inspection {
+  readonly calls: string[]
+  /** It names rows of a table beside the one it changes. */
+  reads: boolean
+  namesTenant: boolean
+}
+
+function inspect(statement: Node): Inspection {
+  const found: Inspection = { calls: [], reads: false, namesTenant: false }
+  const [body] = Object.values(statement)
+  visit(statement, (kind, fields) => {
+    if (kind === 'FuncCall') found.calls.push(lastName(fields.funcname))
+    if (kind === 'ColumnRef' && lastName(fields.fields) === TENANT_COLUMN) found.namesTenant = true
+    if (kind === 'RangeVar') found.reads = true
+    if (kind === 'SelectStmt' && fields.fromClause !== undefined) found.reads = true
+  })
+  if (body !== undefined && ('fromClause' in body || 'usingClause' in body)) found.reads = true
+  return found
+}
+
+function createdRoutine(statement: Node): { name: string; source: string; atomic: boolean }[] {
+  if (!('CreateFunctionStmt' in statement)) return []
+  const { funcname, options = [], sql_body: body } = statement.CreateFunctionStmt
+  const source = options.flatMap((option) => {
+    if (!('DefElem' in option) || option.DefElem.defname !== 'as') return []
+    return [lastName(option.DefElem.arg && 'List' in option.DefElem.arg ? option.DefElem.arg.List.items : [])]
+  })
+  return [{ name: lastName(funcname), source: source.join(' '), atomic: body !== undefined }]
+}
+
+function lastName(parts: unknown): string {
+  const last: unknown = Array.isArray(parts) ? parts.at(-1) : undefined
+  if (typeof last !== 'object' || last === null || !('String' in last)) return ''
+  const { String: text } = last
+  return typeof text === 'object' && text !== null && 'sval' in text ? String(text.sval) : ''
+}

@@ -1,0 +1,80 @@
+import type { AssertHeld } from '../catalog/catalog.ts'
+import { findRoute } from '../catalog/places.ts'
+import { changeTenantState } from '../catalog/tenant-states.ts'
+import { listChildren } from '../catalog/tenants.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { handlers } from '../placements/handlers.ts'
+import { type Plans, strategyOf } from '../placements/provision.ts'
+import { type Attempt, inspectTenant, removeTenant } from '../placements/removal.ts'
+import type { Holding, Place, Workshop } from '../strategies/strategy.ts'
+import type { Tenant } from '../tenant.ts'
+import { withTenantLocked } from './locked.ts'
+import type { StateChange } from './states.ts'
+
+/** How a tenant is deleted. */
+export interface DeleteOptions extends StateChange {
+  /** Only tell what would go. @defaultValue false */
+  readonly dryRun?: boolean
+}
+
+/** What a deletion has taken away, or would. */
+export interface Deletion {
+  readonly tenantId: string
+  readonly dryRun: boolean
+  /** Rows by table, fence, schema, database, login role; empty when nothing was left to take. */
+  readonly gone: readonly Holding[]
+}
+
+/**
+ * Deletes a tenant with everything it has. Goes on where an interrupted deletion stopped; one that is done stays done.
+ *
+ * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_HAS_CHILDREN`, `TENANT_REMAINS`, `LOCK_LOST`
+ */
+export async function deleteTenant(
+  workshop: Workshop,
+  plans: Plans,
+  key: string,
+  options: DeleteOptions = {},
+): Promise<Deletion> {
+  const { dryRun = false } = options
+  return await withTenantLocked(workshop, key, { apart: true }, async (tenant, assertHeld) => {
+    if (tenant.state === 'deleted') return { tenantId: tenant.id, dryRun, gone: [] }
+    const children = await listChildren(workshop.catalog.db, tenant.id)
+    if (children.length > 0) {
+      throw new QuickScaleError('TENANT_HAS_CHILDREN', { key, children: children.join(', ') })
+    }
+    const { attempt, place } = await beginRemoval(workshop, plans, tenant, assertHeld)
+    if (dryRun) return { tenantId: tenant.id, dryRun, gone: await inspectTenant(attempt, tenant.id, place) }
+    return { tenantId: tenant.id, dryRun, gone: await finishDeletion(attempt, tenant, place, options) }
+  })
+}
+
+/** From where the catalog places the tenant, or from where it would have: then it was never handed over. */
+export async function beginRemoval(
+  workshop: Workshop,
+  plans: Plans,
+  tenant: Tenant,
+  assertHeld: AssertHeld,
+): Promise<{ attempt: Attempt; place: Place }> {
+  const record = await findRoute(workshop.catalog.db, { id: tenant.id })
+  const strategy = record?.placement.strategy ?? strategyOf(plans, tenant.plan)
+  const place =
+    record === null
+      ? await handlers[strategy].choose(workshop, tenant.id)
+      : { database: record.database, schemaName: record.placement.schemaName }
+  return { attempt: { workshop, strategy, assertHeld }, place }
+}
+
+async function finishDeletion(
+  attempt: Attempt,
+  tenant: Tenant,
+  place: Place,
+  { reason, graceMs = limits.closingGraceMs }: DeleteOptions,
+): Promise<readonly Holding[]> {
+  const { db } = attempt.workshop.catalog
+  const audit = { action: 'tenant.deleting', details: reason === undefined ? {} : { reason } }
+  const deleting =
+    tenant.state === 'deleting' ? tenant : await changeTenantState(db, tenant, 'deleting', audit)
+  return await removeTenant(attempt, deleting, place, graceMs)
+}

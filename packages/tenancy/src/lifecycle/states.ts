@@ -1,0 +1,84 @@
+import { findRoute } from '../catalog/places.ts'
+import { changeTenantState, markSettled } from '../catalog/tenant-states.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { type FenceState, setFence } from '../placements/fence.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import type { Tenant } from '../tenant.ts'
+import { withTenantLocked } from './locked.ts'
+
+/** Why and how a tenant's state is changed. */
+export interface StateChange {
+  /** For the audit log. */
+  readonly reason?: string
+  /**
+   * Milliseconds that transactions which have begun may go on when the tenant is closed; then they are ended.
+   * In a database of the tenant's own each of their statements is refused at once. @defaultValue 5000
+   */
+  readonly graceMs?: number
+}
+
+// A change of state is two writes in two databases:
+//
+//   1  the catalog: the new state, "not settled", a line in the audit log, in one transaction
+//   2  the place: its fence, and in a silo the login's right on the tables, in one transaction; nobody is left inside
+//   3  the catalog: settled
+//
+// Whoever is interrupted in between, or finds the place unreachable, repeats the call: 1 is skipped when the catalog
+// has the state already, 2 and 3 may be repeated. The sweep does the same for everyone.
+
+const actions = {
+  active: 'tenant.resumed',
+  suspended: 'tenant.suspended',
+  archived: 'tenant.archived',
+} as const
+
+/**
+ * Suspends, archives or resumes. A tenant that is in the state already stays so.
+ *
+ * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `ILLEGAL_TRANSITION`, `TENANT_UNREACHABLE`
+ */
+export async function changeState(
+  workshop: Workshop,
+  key: string,
+  to: keyof typeof actions,
+  { reason, graceMs = limits.closingGraceMs }: StateChange = {},
+): Promise<Tenant> {
+  return await withTenantLocked(workshop, key, { apart: false }, async (known) => {
+    // To the database this is what provisioning ends with; here there is no place yet that could be opened.
+    if (known.state === 'provisioning') {
+      throw new QuickScaleError('ILLEGAL_TRANSITION', { key: known.slug, from: known.state, to })
+    }
+    if (known.state === to && known.settled) return known
+    const { db } = workshop.catalog
+    const audit = { action: actions[to], details: reason === undefined ? {} : { reason } }
+    const tenant = known.state === to ? known : await changeTenantState(db, known, to, audit)
+    return await settle(workshop, tenant, to, graceMs)
+  })
+}
+
+/** Makes the place follow the state that the catalog has; under the tenant's lock. Repeatable. */
+export async function settle(
+  workshop: Workshop,
+  tenant: Tenant,
+  state: FenceState,
+  graceMs: number = limits.closingGraceMs,
+): Promise<Tenant> {
+  const { administrator, catalog } = workshop
+  const record = await findRoute(catalog.db, { id: tenant.id })
+  if (record === null) throw unreachable(tenant, 'it has no placement')
+  const { database, placement } = record
+  const place = { database, schemaName: placement.schemaName }
+  const bounded = Math.min(Math.max(1, Math.trunc(graceMs)), limits.closingGraceMsMax)
+  const found = await (database.kind === 'silo' ? administrator.connected : administrator.pooled)(
+    database.name,
+    (client) => setFence(client, { tenantId: tenant.id, place, state, graceMs: bounded }),
+  )
+  if (!found) throw unreachable(tenant, `there is no fence for it in ${database.name}`)
+  await markSettled(catalog.db, tenant.id, tenant.state)
+  return { ...tenant, settled: true }
+}
+
+function unreachable({ slug }: Tenant, reason: string): QuickScaleError {
+  return new QuickScaleError('TENANT_UNREACHABLE', { key: slug, reason })
+}

@@ -1,0 +1,87 @@
+import type { AssertHeld } from '../catalog/catalog.ts'
+import { listUnsettled } from '../catalog/tenant-states.ts'
+import { findTenant } from '../catalog/tenants.ts'
+import { limits } from '../limits.ts'
+import { finishProvisioning, type Plans, strategyOf } from '../placements/provision.ts'
+import { removeTenant } from '../placements/removal.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import type { Tenant } from '../tenant.ts'
+import { beginRemoval } from './delete.ts'
+import { withTenantLocked } from './locked.ts'
+import { settle } from './states.ts'
+
+/** What a sweep has done. */
+export interface SweepReport {
+  /** Tenants whose creation, suspension, resumption or archiving is finished now. */
+  readonly settled: number
+  /** Tenants whose deletion is finished now, and those that could not be made. */
+  readonly removed: number
+  /** Tenants that the next sweep will try again. */
+  readonly failed: readonly { readonly slug: string; readonly error: unknown }[]
+}
+
+/**
+ * Finishes what was interrupted, for every tenant whose place has yet to follow its state. What another process is
+ * busy with is waited for. One tenant that fails is no reason to leave out the others.
+ */
+export async function sweepTenants(
+  workshop: Workshop,
+  plans: Plans,
+  seed: (tenantId: string) => Promise<void>,
+): Promise<SweepReport> {
+  const report = { settled: 0, removed: 0, failed: [] as { slug: string; error: unknown }[] }
+  let after: string | null = null
+  do {
+    const page: Tenant[] = await listUnsettled(workshop.catalog.db, after, limits.tenantsPerPageMax)
+    for (const { id, slug } of page) {
+      try {
+        report[await sweepOne(workshop, plans, id, seed)] += 1
+      } catch (error) {
+        const gone = (await findTenant(workshop.catalog.db, { id })) === null
+        if (gone) report.removed += 1
+        report.failed.push(...(gone ? [] : [{ slug, error }]))
+      }
+    }
+    after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.id ?? null) : null
+  } while (after !== null)
+  return report
+}
+
+async function sweepOne(
+  workshop: Workshop,
+  plans: Plans,
+  id: string,
+  seed: (tenantId: string) => Promise<void>,
+): Promise<'settled' | 'removed'> {
+  return await withTenantLocked(workshop, id, { apart: true }, (tenant, assertHeld) =>
+    finish(workshop, plans, tenant, assertHeld, seed),
+  )
+}
+
+async function finish(
+  workshop: Workshop,
+  plans: Plans,
+  tenant: Tenant,
+  assertHeld: AssertHeld,
+  seed: (tenantId: string) => Promise<void>,
+): Promise<'settled' | 'removed'> {
+  switch (tenant.state) {
+    case 'provisioning':
+      await finishProvisioning(
+        { workshop, strategy: strategyOf(plans, tenant.plan), assertHeld },
+        tenant,
+        seed,
+      )
+      return 'settled'
+    case 'deleting': {
+      const { attempt, place } = await beginRemoval(workshop, plans, tenant, assertHeld)
+      await removeTenant(attempt, tenant, place)
+      return 'removed'
+    }
+    case 'deleted':
+      return 'removed'
+    default:
+      if (!tenant.settled) await settle(workshop, tenant, tenant.state)
+      return 'settled'
+  }
+}

@@ -1,0 +1,109 @@
+import { findRoute } from '../catalog/places.ts'
+import { findTenant, listTenants, parseTenantKey, type TenantFilter } from '../catalog/tenants.ts'
+import { QuickScaleError } from '../errors.ts'
+import { type NewTenant, type Plans, provisionTenant } from '../placements/provision.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import type { Placement, Tenant } from '../tenant.ts'
+import { type DeleteOptions, type Deletion, deleteTenant } from './delete.ts'
+import { changeState, type StateChange } from './states.ts'
+import { type SweepReport, sweepTenants } from './sweep.ts'
+import { renameTenant, type TenantNames, type TenantUpdate, updateDetails } from './update.ts'
+
+/** The tenants of an installation. Every change is written down in the audit log, and may be repeated. */
+export interface Tenants {
+  /**
+   * Makes a tenant and its place. Safe to repeat after a crash: it goes on where it was interrupted.
+   *
+   * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `SLUG_RESTING`,
+   *   `NOT_INSTALLED`, `LOCK_LOST`
+   */
+  create(tenant: NewTenant): Promise<Tenant>
+  /** @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID` */
+  get(key: string): Promise<Tenant>
+  /** One page in the order of slugs; `next` is the `after` of the following page. */
+  list(filter?: TenantFilter): Promise<{ tenants: Tenant[]; next: string | null }>
+  /** Where the tenant lives. @throws QuickScaleError `TENANT_NOT_FOUND` */
+  placement(key: string): Promise<Placement>
+  /**
+   * Changes name, plan or parent.
+   *
+   * @throws QuickScaleError `TENANT_NOT_FOUND` (also the parent), `TENANT_INVALID`, `PLAN_UNKNOWN`, `PLAN_NEEDS_MOVE`,
+   *   `TENANT_DELETED`
+   */
+  update(key: string, changes: TenantUpdate): Promise<Tenant>
+  /**
+   * Changes slug or name; the tenant stays where it is. The old slug may lead to it for half a minute more.
+   *
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `TENANT_EXISTS`, `SLUG_RESTING`,
+   *   `TENANT_DELETED`
+   */
+  rename(key: string, names: TenantNames): Promise<Tenant>
+  /**
+   * Lets nobody in until it is resumed. On return nobody is inside.
+   *
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `ILLEGAL_TRANSITION`, `TENANT_UNREACHABLE`
+   * @example await tenancy.tenants.suspend('acme', { reason: 'invoice 4711 is open' })
+   */
+  suspend(key: string, change?: StateChange): Promise<Tenant>
+  /** Opens a suspended or an archived tenant. @throws QuickScaleError as suspend */
+  resume(key: string, change?: Pick<StateChange, 'reason'>): Promise<Tenant>
+  /** Lets nobody in and keeps the data, for a customer who has left. @throws QuickScaleError as suspend */
+  archive(key: string, change?: StateChange): Promise<Tenant>
+  /**
+   * Takes the tenant and everything it has away, for good, and proves that nothing is left. `dryRun` only tells what
+   * would go. Repeat it after an interruption.
+   *
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_HAS_CHILDREN`, `TENANT_REMAINS`, `LOCK_LOST`
+   * @example
+   * const { gone } = await tenancy.tenants.delete('acme', { dryRun: true })
+   * for (const { kind, name, count } of gone) console.log(kind, name, count) // rows app.contact 1200
+   */
+  delete(key: string, options?: DeleteOptions): Promise<Deletion>
+  /**
+   * Finishes whatever was interrupted: creations, changes of state, deletions. Call it when a process starts, and now
+   * and then. Tenants that cannot be made are taken away.
+   *
+   * @example
+   * const { failed } = await tenancy.tenants.sweep()
+   * for (const { slug, error } of failed) console.error(slug, error)
+   */
+  sweep(): Promise<SweepReport>
+}
+
+/** @param forget what to do with a slug that leads elsewhere from now on */
+export function createTenants(
+  workshop: Workshop,
+  plans: Plans,
+  seed: (tenantId: string) => Promise<void>,
+  forget: (slug: string) => void,
+): Tenants {
+  const { catalog } = workshop
+  const found = <T>(key: string, value: T | null): T => {
+    if (value === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key })
+    return value
+  }
+  return {
+    create: (wanted) => provisionTenant(workshop, plans, wanted, seed),
+    get: async (key) => {
+      const tenantKey = parseTenantKey(key)
+      return found(key, await findTenant(catalog.db, tenantKey))
+    },
+    list: (filter = {}) => listTenants(catalog.db, filter),
+    placement: async (key) => {
+      const tenantKey = parseTenantKey(key)
+      return found(key, await findRoute(catalog.db, tenantKey)).placement
+    },
+    update: (key, changes) => updateDetails(workshop, plans, key, changes),
+    rename: async (key, names) => {
+      const { slug } = found(key, await findTenant(catalog.db, parseTenantKey(key)))
+      const renamed = await renameTenant(workshop, key, names)
+      if (renamed.slug !== slug) forget(slug)
+      return renamed
+    },
+    suspend: (key, change) => changeState(workshop, key, 'suspended', change),
+    resume: (key, change) => changeState(workshop, key, 'active', change),
+    archive: (key, change) => changeState(workshop, key, 'archived', change),
+    delete: (key, options) => deleteTenant(workshop, plans, key, options),
+    sweep: () => sweepTenants(workshop, plans, seed),
+  }
+}

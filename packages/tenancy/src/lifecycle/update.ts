@@ -1,0 +1,122 @@
+import { recordAudit } from '../catalog/audit.ts'
+import { findRoute } from '../catalog/places.ts'
+import {
+  findTenant,
+  isWithin,
+  parseName,
+  parseSlug,
+  parseTenantKey,
+  type TenantChanges,
+  updateTenant,
+} from '../catalog/tenants.ts'
+import { QuickScaleError } from '../errors.ts'
+import { type Plans, strategyOf } from '../placements/provision.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import { refusalOf, type Tenant } from '../tenant.ts'
+import { withTenantLocked } from './locked.ts'
+
+/** What of a tenant can be changed without moving it. What is left out stays. */
+export interface TenantUpdate {
+  readonly name?: string
+  /** A plan of the strategy the tenant lives under. */
+  readonly plan?: string
+  /** Key of the tenant this one becomes a sub-account of; null for none. */
+  readonly parent?: string | null
+}
+
+/** A tenant's names. What is left out stays. */
+export interface TenantNames {
+  readonly slug?: string
+  readonly name?: string
+}
+
+/**
+ * @throws QuickScaleError `TENANT_NOT_FOUND` (tenant or parent), `TENANT_INVALID`, `PLAN_UNKNOWN`, `PLAN_NEEDS_MOVE`,
+ *   `TENANT_DELETED`
+ */
+export async function updateDetails(
+  workshop: Workshop,
+  plans: Plans,
+  key: string,
+  wanted: TenantUpdate,
+): Promise<Tenant> {
+  return await change(workshop, key, 'tenant.updated', async (tenant) => ({
+    ...readName(wanted.name),
+    ...(await readPlan(workshop, plans, tenant, wanted.plan)),
+    ...(await readParent(workshop, tenant, wanted.parent)),
+  }))
+}
+
+/**
+ * Changes the slug, the name or both; the tenant stays where it is. Handles by uuid notice nothing. A process that has
+ * used the old slug finds the tenant under it for half a minute more, so nobody else may have it for a minute.
+ *
+ * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `TENANT_EXISTS`, `SLUG_RESTING`,
+ *   `TENANT_DELETED`
+ */
+export async function renameTenant(workshop: Workshop, key: string, wanted: TenantNames): Promise<Tenant> {
+  const slug = wanted.slug === undefined ? {} : { slug: parseSlug(wanted.slug) }
+  return await change(workshop, key, 'tenant.renamed', async () => ({ ...slug, ...readName(wanted.name) }))
+}
+
+async function change(
+  workshop: Workshop,
+  key: string,
+  action: string,
+  read: (tenant: Tenant) => Promise<TenantChanges>,
+): Promise<Tenant> {
+  return await withTenantLocked(workshop, key, { apart: false }, async (tenant) => {
+    if (tenant.state === 'deleting' || tenant.state === 'deleted') {
+      throw new QuickScaleError(refusalOf[tenant.state], { key })
+    }
+    const changes = differences(tenant, await read(tenant))
+    if (Object.keys(changes).length === 0) return tenant
+    return await workshop.catalog.db.transaction().execute(async (db) => {
+      const updated = await updateTenant(db, tenant.id, changes)
+      const before = { slug: tenant.slug, name: tenant.name, plan: tenant.plan, parentId: tenant.parentId }
+      await recordAudit(db, { action, tenantId: tenant.id, details: { before, changes } })
+      return updated
+    })
+  })
+}
+
+/** A call that is repeated changes nothing, and writes nothing down. */
+function differences(tenant: Tenant, wanted: TenantChanges): TenantChanges {
+  return Object.fromEntries(
+    Object.entries(wanted).filter(([field, value]) => tenant[field as keyof TenantChanges] !== value),
+  )
+}
+
+function readName(name: string | undefined): TenantChanges {
+  return name === undefined ? {} : { name: parseName(name) }
+}
+
+async function readPlan(
+  workshop: Workshop,
+  plans: Plans,
+  tenant: Tenant,
+  plan: string | undefined,
+): Promise<TenantChanges> {
+  if (plan === undefined) return {}
+  const wanted = strategyOf(plans, plan)
+  const record = await findRoute(workshop.catalog.db, { id: tenant.id })
+  const strategy = record?.placement.strategy ?? strategyOf(plans, tenant.plan)
+  if (strategy !== wanted)
+    throw new QuickScaleError('PLAN_NEEDS_MOVE', { key: tenant.slug, plan, strategy, wanted })
+  return { plan }
+}
+
+async function readParent(
+  workshop: Workshop,
+  tenant: Tenant,
+  parent: string | null | undefined,
+): Promise<TenantChanges> {
+  if (parent === undefined) return {}
+  if (parent === null) return { parentId: null }
+  const { db } = workshop.catalog
+  const found = await findTenant(db, parseTenantKey(parent))
+  if (found === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: parent })
+  if (await isWithin(db, found.id, tenant.id))
+    throw new QuickScaleError('TENANT_INVALID', { field: 'parent' })
+  return { parentId: found.id }
+}

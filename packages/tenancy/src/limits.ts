@@ -1,0 +1,100 @@
+/** Every bound of the library in one place; units are in the names. */
+export const limits = {
+  /** A token is renewed when less than half of this is left. */
+  tokenLifetimeSeconds: 60,
+  /** How long an old token key is accepted after the new one seals: life of a route, of a token, and some. */
+  tokenKeyGraceSeconds: 120,
+  /** How often one unit of work is re-routed or retried before the error is the caller's. */
+  attemptsMax: 5,
+  /** Longest pause between two attempts; the pauses grow from a tenth of it. */
+  retryPauseMsMax: 250,
+  /** Below the 100 that a PostgreSQL server allows by default. */
+  connectionsPerServer: 80,
+  connectionsPerDatabase: 10,
+  connectionWaitMs: 5_000,
+  connectionIdleMs: 30_000,
+  /** Units of work that may wait for a connection: of one tenant, of all tenants of a database. */
+  connectionWaitersPerTenant: 1_000,
+  connectionWaitersPerPoolMax: 100_000,
+  /** How long a connection serves its own database while others wait for one: this many times what opening took. */
+  connectionTurnFactor: 4,
+  connectionTurnMsMax: 1_000,
+  connectionSweepMs: 1_000,
+  /** Beyond the server's statement timeout: how long the network may take before a connection is given up. */
+  networkGraceMs: 5_000,
+  statementTimeoutMs: 30_000,
+  /** Prepared statements kept per connection, least recently used out first. */
+  statementsPerConnection: 500,
+  /** SQL texts whose classification is kept. */
+  classificationsCached: 5_000,
+  /** All of their characters together, and the most one of them may have; longer texts are read each time. */
+  classificationsCachedCharacters: 16_000_000,
+  classifiedTextCachedCharacters: 64_000,
+  /** One statement of a bulk insert: rows, parameters (the protocol allows 65535), bytes of values. */
+  bulkRowsMax: 1_000,
+  bulkParametersMax: 4_000,
+  bulkBytesMax: 4_000_000,
+  /** Rows a stream fetches at once, when it is not told, and at most. */
+  streamBatchRows: 500,
+  streamBatchRowsMax: 10_000,
+  /** How long one COPY may last, and what is kept of it for its reader. */
+  copyOutMs: 3_600_000,
+  copyOutBufferBytes: 256_000,
+  /** How long a reader of a stream may stay away. */
+  readerIdleMs: 60_000,
+  /** Different shapes of places, and places whose shape is known, for rewriting. */
+  placeShapesCached: 200,
+  placesCached: 10_000,
+  placeShapeLifetimeMs: 60_000,
+  /** Tenants whose route is kept in memory. */
+  routesCached: 50_000,
+  routeLifetimeMs: 30_000,
+  /** How long a route is used on while the catalog cannot be reached, and how long the catalog may take to answer. */
+  catalogRetryMs: 1_000,
+  catalogConnectMs: 10_000,
+  /** Databases whose credentials are kept in memory, decrypted. */
+  poolsKept: 10_000,
+  connectionsPerSilo: 20,
+  /** CONNECTION LIMIT of each login role. */
+  loginConnectionsMax: 200,
+  /** The same for the logins of fleet queries and scripts. */
+  furtherLoginConnectionsMax: 50,
+  /** Tenants that a fleet query or a fleet job works on at the same time. */
+  fleetConcurrency: 8,
+  fleetConcurrencyMax: 64,
+  /** Connections of fleet queries to one shared database. */
+  fleetConnectionsPerDatabase: 8,
+  /** Characters of who uses the unscoped path, and why. */
+  adminWhoLengthMax: 200,
+  adminWhyLengthMax: 1_000,
+  /** How long work that has begun may go on when its tenant is closed, and the most that may be asked for. */
+  closingGraceMs: 5_000,
+  closingGraceMsMax: 3_600_000,
+  /** How long ending a session may take before the next attempt. */
+  terminationWaitMs: 5_000,
+  /** How often cloning waits for whoever is connected to the template. */
+  templateWaitAttemptsMax: 40,
+  actorFieldLengthMax: 128,
+  /** How often adoption drops what is refused and tries again. */
+  adoptionAttemptsMax: 50,
+  tenantNameLengthMax: 200,
+  tenantsPerPageMax: 1_000,
+  migrationFilesMax: 10_000,
+  migrationDirectoriesMax: 100,
+  /** Highest values the configuration may ask for. */
+  connectionsPerPoolMax: 200,
+  connectionsPerServerMax: 10_000,
+  connectionWaitersConfigurableMax: 100_000,
+  connectionTimesMsMax: 3_600_000,
+  embeddedConnections: 200,
+  /** Replaying the log after a crash counts into it. */
+  embeddedStartMs: 60_000,
+  embeddedStartAttempts: 20,
+  embeddedRetryMs: 500,
+  /** How long each of fast shutdown, immediate shutdown and kill may take before the next one. */
+  embeddedSignalWaitMs: 30_000,
+  embeddedPollMs: 20,
+  /** How long a lock file may be empty, between its creation and its writing, while a server starts. */
+  embeddedPidFileWaitMs: 500,
+  embeddedLogBytes: 10_000_000,
+} as const

@@ -1,0 +1,42 @@
+import { type DriftDifference, findDrift, type References } from '../migrations/drift.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import { privateTargets, sharedTargets } from './targets.ts'
+
+/** A difference, and the place where it is. */
+export interface PlaceDrift extends DriftDifference {
+  readonly database: string
+  readonly schema: string
+  /** Of the only tenant of the place; null for shared tables and the template. */
+  readonly tenantId: string | null
+}
+
+/** What {@link findInstallationDrift} found; plain data, made for JSON. */
+export interface DriftReport {
+  readonly ok: boolean
+  /** Places that were compared. */
+  readonly places: number
+  readonly differences: readonly PlaceDrift[]
+}
+
+/** Compares each place of an installation with what the migrations it has make. Changes nothing. */
+export async function findInstallationDrift(workshop: Workshop): Promise<DriftReport> {
+  const files = await workshop.migrations()
+  const references: References = new Map()
+  const differences: PlaceDrift[] = []
+  let places = 0
+  for await (const target of allTargets(workshop)) {
+    const found = await workshop.administrator.connected(target.databaseName, (client) =>
+      findDrift(client, target, files, references),
+    )
+    places += 1
+    const tenantId = target.wall.kind === 'rls' ? null : target.wall.tenantId
+    const where = { database: target.databaseName, schema: target.schema, tenantId }
+    differences.push(...found.map((difference) => ({ ...where, ...difference })))
+  }
+  return { ok: differences.length === 0, places, differences }
+}
+
+async function* allTargets(workshop: Workshop) {
+  yield* sharedTargets(workshop.installation)
+  yield* privateTargets(workshop.catalog.db)
+}

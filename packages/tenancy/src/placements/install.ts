@@ -1,0 +1,112 @@
+import pg from 'pg'
+import { registerDatabase } from '../catalog/places.ts'
+import { quoteIdentifier } from '../identifiers.ts'
+import { inTransaction } from '../in-transaction.ts'
+import { applyMigrations } from '../migrations/apply.ts'
+import { sqlFiles, upgradeObjects } from '../sql-files.ts'
+import { assertServer } from '../strategies/administrator.ts'
+import { buildDatabase } from '../strategies/databases.ts'
+import { installationNames, type Workshop } from '../strategies/strategy.ts'
+import type { Strategy } from '../tenant.ts'
+import { privateTargets, sharedTargets } from './targets.ts'
+
+/** Held by whoever migrates; shared by whoever provisions. */
+export const migrationLock = 'migrate'
+
+/** What {@link migrateInstallation} found to do. */
+export interface MigrationReport {
+  /** Places that were brought up to date: shared tables, template, tenants' schemas and databases. */
+  readonly places: number
+  /** Migrations applied, all places together. */
+  readonly applied: number
+}
+
+/**
+ * Makes an installation, or brings it up to date: roles, catalog, shared database, silo template, and the tables
+ * of every place. Does nothing where nothing is to be done.
+ */
+export async function migrateInstallation(
+  workshop: Workshop,
+  plans: Readonly<Record<string, { strategy: Strategy }>>,
+): Promise<MigrationReport> {
+  await prepareServer(workshop, installationNames(workshop.installation).catalog)
+  await workshop.catalog.upgrade()
+  return await workshop.catalog.locked({ exclusive: migrationLock }, async () => {
+    await recordServerAndPlans(workshop, plans)
+    return await migratePlaces(workshop)
+  })
+}
+
+async function migratePlaces(workshop: Workshop): Promise<MigrationReport> {
+  const report = { places: 0, applied: 0 }
+  const count = (applied: number) => {
+    report.places += 1
+    report.applied += applied
+  }
+  const files = await workshop.migrations()
+  for (const target of sharedTargets(workshop.installation)) {
+    const { databaseName: name, wall } = target
+    const record = await registerDatabase(workshop.catalog.db, {
+      serverName: 'primary',
+      name,
+      kind: wall.kind === 'rls' ? 'shared' : 'template',
+      loginRole: name,
+    })
+    await buildDatabase(workshop, record, async (client) => {
+      count(await applyMigrations(client, target, files))
+    })
+  }
+  await migratePrivatePlaces(workshop, count)
+  return report
+}
+
+async function prepareServer(workshop: Workshop, catalogName: string): Promise<void> {
+  const { administrator } = workshop
+  await administrator.connected(administrator.maintenanceDatabase, async (client) => {
+    await assertServer(client)
+    // Roles belong to the server: two installations made at the same time would both create them.
+    await inTransaction(client, async () => {
+      await client.query("select pg_advisory_xact_lock(hashtextextended('quickscale roles', 0))")
+      for (const file of await sqlFiles('server')) await client.query(file.text)
+    })
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [catalogName])
+    if (rowCount === 0) {
+      const name = quoteIdentifier(catalogName)
+      await client.query(`create database ${name} template template0`).catch((error: unknown) => {
+        if (!(error instanceof pg.DatabaseError && error.code === '42P04')) throw error
+      })
+      await client.query(`revoke all on database ${name} from public`)
+    }
+  })
+}
+
+async function recordServerAndPlans(
+  workshop: Workshop,
+  plans: Readonly<Record<string, { strategy: Strategy }>>,
+): Promise<void> {
+  const { db } = workshop.catalog
+  const { host, port } = workshop.administrator
+  await db
+    .insertInto('server')
+    .values({ name: 'primary', host, port })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ host, port }))
+    .execute()
+  for (const [id, { strategy }] of Object.entries(plans)) {
+    await db
+      .insertInto('plan')
+      .values({ id, strategy })
+      .onConflict((conflict) => conflict.column('id').doUpdateSet({ strategy }))
+      .execute()
+  }
+}
+
+async function migratePrivatePlaces(workshop: Workshop, count: (applied: number) => void): Promise<void> {
+  const files = await workshop.migrations()
+  for await (const target of privateTargets(workshop.catalog.db)) {
+    const applied = await workshop.administrator.connected(target.databaseName, async (client) => {
+      if (target.wall.kind === 'database') await upgradeObjects(client, 'tenant-database', 'quickscale')
+      return await applyMigrations(client, target, files)
+    })
+    count(applied)
+  }
+}

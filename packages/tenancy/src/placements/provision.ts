@@ -1,0 +1,181 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { recordAudit } from '../catalog/audit.ts'
+import type { AssertHeld } from '../catalog/catalog.ts'
+import { insertPlacement } from '../catalog/places.ts'
+import { activateTenant, claimForRemoval } from '../catalog/tenant-states.ts'
+import { findTenant, insertTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Place, Workshop } from '../strategies/strategy.ts'
+import type { Strategy, Tenant } from '../tenant.ts'
+import { openFence } from './fence.ts'
+import { handlers } from './handlers.ts'
+import { migrationLock } from './install.ts'
+import { type Attempt, removeTenant, tenantLock } from './removal.ts'
+
+/** A customer to be. */
+export interface NewTenant {
+  /** Unique; a-z, 0-9 and inner hyphens. */
+  readonly slug: string
+  readonly name: string
+  /** One of the configured plans; decides the strategy. */
+  readonly plan: string
+  /** Key of the tenant this one is a sub-account of. */
+  readonly parent?: string
+  /** uuid, lower case. @defaultValue a random one */
+  readonly id?: string
+}
+
+/**
+ * Makes a tenant: record it, make its place, open the fence, seed, activate. Each step finds what an interrupted
+ * attempt has left and goes on from there; a step that fails takes the tenant away again.
+ *
+ * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `TENANT_NOT_FOUND`
+ *   (parent), `LOCK_LOST`
+ */
+export async function provisionTenant(
+  workshop: Workshop,
+  plans: Plans,
+  wanted: NewTenant,
+  seed: (tenantId: string) => Promise<void>,
+): Promise<Tenant> {
+  strategyOf(plans, wanted.plan)
+  // Beside other provisioning, but not beside a migration, which would miss a place in the making.
+  const names = { shared: migrationLock, exclusive: tenantLock(parseSlug(wanted.slug)) }
+  return await workshop.catalog.locked(names, async (assertHeld) => {
+    const tenant = await recordAnew(workshop, plans, wanted, assertHeld)
+    return await finishProvisioning(
+      { workshop, strategy: strategyOf(plans, tenant.plan), assertHeld },
+      tenant,
+      seed,
+    )
+  })
+}
+
+/** The plans of the configuration. */
+export type Plans = Readonly<Record<string, { strategy: Strategy }>>
+
+/** A tenant that an earlier attempt failed to take away is taken away first. */
+async function recordAnew(
+  workshop: Workshop,
+  plans: Plans,
+  wanted: NewTenant,
+  assertHeld: AssertHeld,
+): Promise<Tenant> {
+  const known = await record(workshop, wanted)
+  let tenant = known
+  if (known.state === 'deleting') {
+    const strategy = strategyOf(plans, known.plan)
+    const place = await handlers[strategy].choose(workshop, known.id)
+    await removeTenant({ workshop, strategy, assertHeld }, known, place)
+    tenant = await record(workshop, wanted)
+  }
+  if (tenant.state !== 'provisioning' || tenant.plan !== wanted.plan) {
+    throw new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
+  }
+  return tenant
+}
+
+/**
+ * Makes the place of a tenant that is recorded, from wherever an earlier attempt has stopped, and activates it; takes
+ * everything away again when a step fails.
+ */
+export async function finishProvisioning(
+  attempt: Attempt,
+  tenant: Tenant,
+  seed: (tenantId: string) => Promise<void>,
+): Promise<Tenant> {
+  const { workshop, strategy, assertHeld } = attempt
+  const handler = handlers[strategy]
+  const place = await handler.choose(workshop, tenant.id)
+  try {
+    await repeatAfterLostRace(() => handler.build(workshop, tenant.id, place))
+    const placement = { tenantId: tenant.id, epoch: 1, schemaName: place.schemaName }
+    await insertPlacement(workshop.catalog.db, {
+      tenantId: tenant.id,
+      strategy,
+      databaseId: place.database.id,
+      schemaName: place.schemaName,
+    })
+    await assertHeld()
+    await workshop.administrator.pooled(place.database.name, (client) => openFence(client, placement))
+    await seed(tenant.id)
+  } catch (error) {
+    await withdraw(attempt, tenant, place, error)
+    throw error
+  }
+  await assertHeld()
+  const active = await activateTenant(workshop.catalog.db, tenant.id)
+  await recordAudit(workshop.catalog.db, {
+    action: 'tenant.created',
+    tenantId: tenant.id,
+    details: { slug: tenant.slug, plan: tenant.plan, strategy, database: place.database.name },
+  })
+  return active
+}
+
+/**
+ * A process that was killed has given up its lock, but its last statement may still run in the server: what it makes
+ * appears under our hands, and the next attempt finds it made.
+ */
+async function repeatAfterLostRace(build: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await build()
+    } catch (error) {
+      const lost = error instanceof pg.DatabaseError && lostRaces.has(error.code ?? '')
+      if (!lost || attempt >= limits.attemptsMax) throw error
+      await sleep(limits.retryPauseMsMax)
+    }
+  }
+}
+
+/** Database, role, schema exist already; unique violation in a system catalog; 'tuple concurrently updated'. */
+const lostRaces = new Set(['42P04', '42710', '42P06', '23505', 'XX000'])
+
+/** @throws QuickScaleError `PLAN_UNKNOWN` */
+export function strategyOf(plans: Plans, plan: string): Strategy {
+  const found = Object.hasOwn(plans, plan) ? plans[plan] : undefined
+  if (found === undefined) {
+    throw new QuickScaleError('PLAN_UNKNOWN', { plan, known: Object.keys(plans).join(', ') })
+  }
+  return found.strategy
+}
+
+async function record(workshop: Workshop, wanted: NewTenant): Promise<Tenant> {
+  const name = parseName(wanted.name)
+  const id = wanted.id ?? crypto.randomUUID()
+  if (!('id' in parseTenantKey(id))) throw new QuickScaleError('TENANT_INVALID', { field: 'id' })
+  const slug = parseSlug(wanted.slug)
+  return await insertTenant(workshop.catalog.db, {
+    id,
+    slug,
+    name,
+    plan: wanted.plan,
+    parentId: await parentOf(workshop, wanted),
+  })
+}
+
+async function parentOf(workshop: Workshop, wanted: NewTenant): Promise<string | null> {
+  if (wanted.parent === undefined) return null
+  const parent = await findTenant(workshop.catalog.db, parseTenantKey(wanted.parent))
+  if (parent === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: wanted.parent })
+  return parent.id
+}
+
+/** Takes away what was made, unless another process has gone on with it, and finished, since the lock was lost. */
+async function withdraw(attempt: Attempt, tenant: Tenant, place: Place, reason: unknown): Promise<void> {
+  await attempt.assertHeld(reason)
+  try {
+    if (!(await claimForRemoval(attempt.workshop.catalog.db, tenant.id))) return
+    await removeTenant(attempt, tenant, place)
+  } catch (cause) {
+    if (cause instanceof QuickScaleError && cause.code === 'LOCK_LOST') throw cause
+    // The tenant stays as it is; creating it again finishes the removal, or resumes.
+    throw new AggregateError(
+      [reason, cause],
+      `tenant ${tenant.slug} could not be made, nor be taken away again`,
+    )
+  }
+}

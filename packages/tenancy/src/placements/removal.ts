@@ -1,0 +1,113 @@
+import { recordAudit } from '../catalog/audit.ts'
+import type { AssertHeld } from '../catalog/catalog.ts'
+import { QuickScaleError } from '../errors.ts'
+import { isOpen } from '../strategies/databases.ts'
+import type { Holding, Place, Workshop } from '../strategies/strategy.ts'
+import type { Strategy, Tenant } from '../tenant.ts'
+import { removeFence, setFence } from './fence.ts'
+import { handlers } from './handlers.ts'
+
+/** The name of the lock under which a tenant is made, changed and taken away; a renaming takes it with the old slug. */
+export function tenantLock(slug: string): string {
+  return `tenant ${slug}`
+}
+
+/** One attempt at making or removing a tenant's place, under the lock of its slug. */
+export interface Attempt {
+  readonly workshop: Workshop
+  readonly strategy: Strategy
+  readonly assertHeld: AssertHeld
+}
+
+/** Everything of a tenant that is there, its fence included. */
+export async function inspectTenant(
+  { workshop, strategy }: Pick<Attempt, 'workshop' | 'strategy'>,
+  tenantId: string,
+  place: Place,
+): Promise<Holding[]> {
+  const held = await handlers[strategy].inspect(workshop, tenantId, place)
+  if (place.database.kind === 'silo') return held
+  const { rowCount } = await workshop.administrator.pooled(place.database.name, (client) =>
+    client.query(
+      `select from quickscale.placement where tenant_id = $1
+       union all select from quickscale.gate where tenant = uuid_send($1)`,
+      [tenantId],
+    ),
+  )
+  return rowCount === 0 ? held : [...held, { kind: 'fence', name: place.database.name, count: 1 }]
+}
+
+/**
+ * Takes a tenant away that is `deleting`: closes the fence, because nobody may be inside while the place goes; takes
+ * the place away; looks whether anything is left; and only then forgets it. Every step may be repeated, and the last
+ * one is a single transaction, so that an interrupted removal finds its place again.
+ *
+ * A tenant that was handed over becomes `deleted`, with a line in the audit log; one that never was is gone.
+ *
+ * @returns what has been taken away
+ * @throws QuickScaleError `TENANT_REMAINS`, `LOCK_LOST`
+ */
+export async function removeTenant(
+  attempt: Attempt,
+  tenant: Tenant,
+  place: Place,
+  graceMs = 0,
+): Promise<readonly Holding[]> {
+  const { workshop, strategy, assertHeld } = attempt
+  await assertHeld()
+  await close(attempt, tenant, place, graceMs)
+  const gone = await inspectTenant(attempt, tenant.id, place)
+  await assertHeld()
+  await handlers[strategy].demolish(workshop, tenant.id, place)
+  await assertHeld()
+  if (place.database.kind !== 'silo') {
+    await workshop.administrator.pooled(place.database.name, (client) => removeFence(client, tenant.id))
+  }
+  const left = await inspectTenant(attempt, tenant.id, place)
+  if (left.length > 0) {
+    const remains = left.map(({ kind, name, count }) => `${count} ${kind} ${name}`).join(', ')
+    throw new QuickScaleError('TENANT_REMAINS', { key: tenant.slug, remains })
+  }
+  await assertHeld()
+  await forget(attempt, tenant, place, gone)
+  return gone
+}
+
+async function close({ workshop }: Attempt, tenant: Tenant, place: Place, graceMs: number): Promise<void> {
+  const { administrator } = workshop
+  const closing = { tenantId: tenant.id, place, state: 'deleting', graceMs } as const
+  if (place.database.kind !== 'silo') {
+    await administrator.pooled(place.database.name, (client) => setFence(client, closing))
+  } else if (place.database.ready && (await isOpen(workshop, place.database))) {
+    await administrator.connected(place.database.name, (client) => setFence(client, closing))
+  }
+}
+
+async function forget(
+  { workshop, strategy }: Attempt,
+  tenant: Tenant,
+  place: Place,
+  gone: readonly Holding[],
+): Promise<void> {
+  await workshop.catalog.db.transaction().execute(async (db) => {
+    await db.deleteFrom('placement').where('tenant_id', '=', tenant.id).execute()
+    if (place.database.kind === 'silo') {
+      await db.deleteFrom('database').where('id', '=', place.database.id).execute()
+    }
+    const removed = await db
+      .deleteFrom('tenant')
+      .where('id', '=', tenant.id)
+      .where('state', '=', 'deleting')
+      .where('activated_at', 'is', null)
+      .executeTakeFirst()
+    if (removed.numDeletedRows > 0n) return
+    await db
+      .updateTable('tenant')
+      .set({ state: 'deleted', settled: true })
+      .where('id', '=', tenant.id)
+      .where('state', '=', 'deleting')
+      .executeTakeFirstOrThrow()
+    const details = { slug: tenant.slug, strategy, database: place.database.name, gone }
+    await recordAudit(db, { action: 'tenant.deleted', tenantId: tenant.id, details })
+  })
+}

@@ -1,0 +1,123 @@
+import { LRUCache } from 'lru-cache'
+import type { Catalog } from '../catalog/catalog.ts'
+import { findRoute, type RouteRecord } from '../catalog/places.ts'
+import { parseTenantKey } from '../catalog/tenants.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Route, Router } from '../session/route.ts'
+import { TokenSource } from '../session/token.ts'
+import type { Connections } from '../strategies/connections.ts'
+import { tokenKeyOf } from '../strategies/token-keys.ts'
+import { refusalOf } from '../tenant.ts'
+
+interface KnownRoute {
+  readonly route: Route
+  readonly readAtMs: number
+}
+
+/** Finds where tenants live; remembers it until the fence of a database or the clock says otherwise. */
+export class RouteTable {
+  readonly #catalog: Catalog
+  readonly #connections: Connections
+  readonly #masterKey: Buffer
+  readonly #known = new LRUCache<string, KnownRoute>({ max: limits.routesCached })
+  readonly #reading = new Map<string, Promise<Route>>()
+  #closed = false
+
+  constructor(catalog: Catalog, connections: Connections, masterKey: Buffer) {
+    this.#catalog = catalog
+    this.#connections = connections
+    this.#masterKey = masterKey
+  }
+
+  routerOf(key: string): Router {
+    return {
+      key,
+      current: () => this.#current(key),
+      resolve: () => this.#resolve(key),
+      refresh: (stale) => {
+        if (this.#known.get(key)?.route === stale) this.#known.delete(key)
+        return this.#resolve(key)
+      },
+    }
+  }
+
+  /** A router for a tenant that is still being provisioned; nothing is remembered beyond it. */
+  routerDuringProvisioning(tenantId: string): Router {
+    let route: Route | null = null
+    const read = async () => {
+      const record = await findRoute(this.#catalog.db, { id: tenantId })
+      if (record === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: tenantId })
+      route = await this.#toRoute(record)
+      return route
+    }
+    return { key: tenantId, current: () => route, resolve: read, refresh: read }
+  }
+
+  /** The key leads elsewhere from now on. */
+  forget(key: string): void {
+    this.#known.delete(key)
+  }
+
+  /** From now on every use of a router fails with `TENANCY_CLOSED`. */
+  close(): void {
+    this.#closed = true
+    this.#known.clear()
+  }
+
+  #current(key: string): Route | null {
+    const known = this.#known.get(key)
+    if (known === undefined) return null
+    return Date.now() - known.readAtMs < limits.routeLifetimeMs ? known.route : null
+  }
+
+  /** One catalog query per tenant at a time, however many wait for it. */
+  #resolve(key: string): Promise<Route> {
+    const running = this.#reading.get(key)
+    if (running !== undefined) return running
+    const started = this.#read(key).finally(() => this.#reading.delete(key))
+    this.#reading.set(key, started)
+    return started
+  }
+
+  async #read(key: string): Promise<Route> {
+    try {
+      return await this.#readCatalog(key)
+    } catch (error) {
+      const known = this.#known.get(key)
+      const unreachable = error instanceof QuickScaleError && error.code === 'CATALOG_UNREACHABLE'
+      if (known === undefined || !unreachable) throw error
+      // The fence still says whether the tenant may be entered there; the catalog is asked again after a while.
+      const readAtMs = Date.now() - limits.routeLifetimeMs + limits.catalogRetryMs
+      this.#known.set(key, { route: known.route, readAtMs })
+      return known.route
+    }
+  }
+
+  async #readCatalog(key: string): Promise<Route> {
+    if (this.#closed) throw new QuickScaleError('TENANCY_CLOSED')
+    const tenantKey = parseTenantKey(key)
+    const record = await findRoute(this.#catalog.db, tenantKey)
+    if (record === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key })
+    if (record.state !== 'active') {
+      throw new QuickScaleError(refusalOf[record.state], { key })
+    }
+    const route = await this.#toRoute(record)
+    if (this.#closed) throw new QuickScaleError('TENANCY_CLOSED')
+    this.#known.set(key, { route, readAtMs: Date.now() })
+    return route
+  }
+
+  async #toRoute({ tenantId, placement, database, tokenKeyId }: RouteRecord): Promise<Route> {
+    return {
+      tenantId,
+      schemaName: placement.schemaName,
+      pool: await this.#connections.poolOf(database),
+      tokens: new TokenSource(
+        tokenKeyOf(this.#masterKey, database.id, tokenKeyId),
+        tenantId,
+        placement.epoch,
+      ),
+    }
+  }
+}

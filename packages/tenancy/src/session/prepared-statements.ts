@@ -1,0 +1,67 @@
+import pg from 'pg'
+import { limits } from '../limits.ts'
+
+/** One prepared statement of one connection. */
+export interface PreparedStatement {
+  readonly name: string
+  /**
+   * The columns of its result as the driver described them, null for none, undefined before the first success. The
+   * server keeps them fixed for the life of the statement: a change of its tables makes it fail instead.
+   */
+  fields: readonly unknown[] | null | undefined
+}
+
+/** The prepared statements of one connection: by schema and text, the oldest gives way. */
+export class PreparedStatements {
+  readonly #suffix: string
+  readonly #drop: (name: string) => void
+  readonly #statements = new Map<string, PreparedStatement>()
+  #given = 0
+
+  /**
+   * @param suffix random per connection, so that injected SQL cannot prepare a statement of that name first
+   * @param drop tells the server to forget a statement
+   */
+  constructor(suffix: string, drop: (name: string) => void) {
+    this.#suffix = suffix
+    this.#drop = drop
+  }
+
+  /** @returns null for a text too long to be kept */
+  of(schemaName: string, text: string): PreparedStatement | null {
+    if (text.length > limits.classifiedTextCachedCharacters) return null
+    const key = `${schemaName}\0${text}`
+    const known = this.#statements.get(key)
+    if (known !== undefined) {
+      if (this.#statements.size < limits.statementsPerConnection / 2) return known
+      this.#statements.delete(key)
+      this.#statements.set(key, known)
+      return known
+    }
+    this.#given += 1
+    const statement = { name: `quickscale_${this.#given}_${this.#suffix}`, fields: undefined }
+    this.#statements.set(key, statement)
+    const oldest = this.#statements.entries().next().value
+    if (this.#statements.size > limits.statementsPerConnection && oldest !== undefined) {
+      this.#statements.delete(oldest[0])
+      this.#drop(oldest[1].name)
+    }
+    return statement
+  }
+
+  /** Makes the next use parse the statement anew, for the tables as they are then. */
+  forget(schemaName: string, text: string): void {
+    const key = `${schemaName}\0${text}`
+    const known = this.#statements.get(key)
+    if (known === undefined) return
+    this.#statements.delete(key)
+    this.#drop(known.name)
+  }
+}
+
+/** True for a prepared statement whose tables were changed under it: nothing ran, and parsing it again helps. */
+export function isStaleStatement(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError && error.code === '0A000' && error.routine === 'RevalidateCachedQuery'
+  )
+}

@@ -1,0 +1,21 @@
+import type { ScopedPool } from './scoped-pool.ts'
+import type { TokenSource } from './token.ts'
+
+/** Where a tenant is reached right now. */
+export interface Route {
+  readonly tenantId: string
+  readonly schemaName: string
+  readonly pool: ScopedPool
+  readonly tokens: TokenSource
+}
+
+/** Finds the route of one tenant. A stale answer is harmless: the fence in the database refuses it. */
+export interface Router {
+  /** The key the tenant was asked for by; for messages. */
+  readonly key: string
+  /** The cached route, or null. */
+  current(): Route | null
+  resolve(): Promise<Route>
+  /** Reads the route anew, after the database refused this one. */
+  refresh(stale: Route): Promise<Route>
+}

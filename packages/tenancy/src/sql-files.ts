@@ -1,0 +1,62 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type pg from 'pg'
+import { quoteQualified } from './identifiers.ts'
+import { inTransaction } from './in-transaction.ts'
+
+/** One of the library's own numbered SQL files. */
+interface SqlFile {
+  readonly number: number
+  readonly name: string
+  readonly text: string
+}
+
+type SqlDirectory = 'server' | 'catalog' | 'tenant-database'
+
+const root = fileURLToPath(new URL('../sql/', import.meta.url))
+const loaded = new Map<SqlDirectory, Promise<readonly SqlFile[]>>()
+
+/** The files of one directory of `sql/`, in order; read once per process. */
+export function sqlFiles(directory: SqlDirectory): Promise<readonly SqlFile[]> {
+  const known = loaded.get(directory) ?? readFiles(directory)
+  loaded.set(directory, known)
+  return known
+}
+
+async function readFiles(directory: SqlDirectory): Promise<readonly SqlFile[]> {
+  const names = (await readdir(`${root}${directory}`)).filter((name) => name.endsWith('.sql')).sort()
+  return await Promise.all(
+    names.map(async (name) => ({
+      number: Number.parseInt(name, 10),
+      name,
+      text: await readFile(`${root}${directory}/${name}`, 'utf8'),
+    })),
+  )
+}
+
+/**
+ * Brings the objects of one schema to the newest version, in one transaction. Several callers at once are fine:
+ * the first one works, the others find it done.
+ */
+export async function upgradeObjects(
+  client: pg.ClientBase,
+  directory: SqlDirectory,
+  schema: string,
+): Promise<void> {
+  const versionTable = quoteQualified(schema, 'version')
+  await inTransaction(client, async () => {
+    await client.query("select pg_advisory_xact_lock(hashtextextended('quickscale upgrade', 0))")
+    const exists = await client.query('select to_regclass($1) is not null as found', [versionTable])
+    const versions = exists.rows[0].found
+      ? await client.query(`select coalesce(max(number), 0) as newest from ${versionTable}`)
+      : { rows: [{ newest: 0 }] }
+    for (const file of await sqlFiles(directory)) {
+      if (file.number <= versions.rows[0].newest) continue
+      await client.query(file.text)
+      await client.query(`insert into ${versionTable} (number, name) values ($1, $2)`, [
+        file.number,
+        file.name,
+      ])
+    }
+  })
+}

@@ -1,0 +1,106 @@
+import { LRUCache } from 'lru-cache'
+import type { DatabaseRecord } from '../catalog/places.ts'
+import type { ResolvedConfig } from '../config.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { ConnectionBudget } from '../session/connection-budget.ts'
+import type { PoolerTraits } from '../session/scope.ts'
+import { ScopedPool } from '../session/scoped-pool.ts'
+import { loginUrl } from './administrator.ts'
+import type { Login } from './logins.ts'
+
+/** Pools of the databases tenants live in, for one purpose. */
+export interface Connections {
+  /**
+   * The pool of a database; it has no connection yet.
+   *
+   * @throws QuickScaleError `CREDENTIAL_UNREADABLE`, `TENANCY_CLOSED`
+   */
+  poolOf(database: DatabaseRecord): Promise<ScopedPool>
+}
+
+/** How tenants' connections come to a server: directly, or through a transaction pooler. */
+export interface Entrance {
+  loginUrlOf(databaseName: string, role: string, password: string): string
+  readonly pooler: PoolerTraits | null
+}
+
+export function createEntrance(config: Pick<ResolvedConfig, 'databaseUrl' | 'pooler'>): Entrance {
+  const base = config.pooler?.url ?? config.databaseUrl
+  return {
+    loginUrlOf: (databaseName, role, password) => loginUrl(base, databaseName, role, password),
+    pooler: config.pooler === undefined ? null : { namedStatements: config.pooler.namedStatements },
+  }
+}
+
+/** The budgets of all servers: shared by the pools of every purpose. */
+export interface Budgets {
+  readonly closed: boolean
+  of(server: string): ConnectionBudget
+  /** Ends all connections, each after the work on it. */
+  close(): Promise<void>
+}
+
+export function createBudgets(perServer: number): Budgets {
+  const budgets = new Map<string, ConnectionBudget>()
+  let closed = false
+  return {
+    get closed() {
+      return closed
+    },
+    of: (server) => {
+      const known = budgets.get(server)
+      if (known !== undefined) return known
+      const budget = new ConnectionBudget(perServer)
+      budgets.set(server, budget)
+      return budget
+    },
+    close: async () => {
+      closed = true
+      await Promise.all([...budgets.values()].map((budget) => budget.close()))
+    },
+  }
+}
+
+export function createConnections(
+  config: ResolvedConfig['connections'],
+  budgets: Budgets,
+  entrance: Entrance,
+  loginOf: (database: DatabaseRecord) => Promise<Login>,
+): Connections {
+  // A pool that is forgotten while it is in use lives on: its budget and the routes to it hold it.
+  const pools = new LRUCache<string, Promise<ScopedPool>>({ max: limits.poolsKept })
+
+  const make = async (database: DatabaseRecord): Promise<ScopedPool> => {
+    const login = await loginOf(database)
+    // A budget made now would never be closed.
+    if (budgets.closed) throw new QuickScaleError('TENANCY_CLOSED')
+    const silo = database.kind === 'silo'
+    const options = {
+      url: entrance.loginUrlOf(database.name, login.role, login.password),
+      connectionsMax: silo ? config.perSilo : config.perDatabase,
+      // Half of the budget stays open to silos, however many tenants wait in shared databases.
+      guaranteed: silo ? 0 : Math.min(config.perDatabase, Math.floor(config.perServer / 2)),
+      waitMs: config.waitMs,
+      waitingMax: config.waitingPerTenant,
+      idleMs: config.idleMs,
+      statementTimeoutMs: config.statementTimeoutMs,
+      pooler: entrance.pooler,
+    }
+    return new ScopedPool(options, budgets.of(`${database.host}:${database.port}`))
+  }
+
+  return {
+    poolOf: (database) => {
+      if (budgets.closed) return Promise.reject(new QuickScaleError('TENANCY_CLOSED'))
+      // Of everything that was recorded: with another password or host it is another pool.
+      const key = JSON.stringify(database)
+      const known = pools.get(key)
+      if (known !== undefined) return known
+      const making = make(database)
+      pools.set(key, making)
+      making.catch(() => pools.delete(key))
+      return making
+    },
+  }
+}

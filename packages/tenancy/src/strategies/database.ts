@@ -1,0 +1,39 @@
+import { registerDatabase } from '../catalog/places.ts'
+import { inTransaction } from '../in-transaction.ts'
+import { raiseSiloWall } from '../layout/compile.ts'
+import { applyMigrations } from '../migrations/apply.ts'
+import { buildDatabase, dropDatabase, inspectDatabase, isOpen } from './databases.ts'
+import { installationNames, type StrategyHandler } from './strategy.ts'
+import { countTenantRows } from './tenant-rows.ts'
+
+/** A database of its own, with a login role of its own, cloned from the installation's template. */
+export const database: StrategyHandler = {
+  name: 'database',
+  choose: async (workshop, tenantId) => {
+    const name = installationNames(workshop.installation).silo(tenantId)
+    const record = await registerDatabase(workshop.catalog.db, {
+      serverName: 'primary',
+      name,
+      kind: 'silo',
+      loginRole: name,
+    })
+    return { database: record, schemaName: 'app' }
+  },
+  build: async (workshop, tenantId, place) => {
+    const files = await workshop.migrations()
+    await buildDatabase(workshop, place.database, async (client) => {
+      const target = { databaseName: place.database.name, schema: place.schemaName }
+      await inTransaction(client, () => raiseSiloWall(client, { schema: place.schemaName, tenantId }))
+      await applyMigrations(client, { ...target, wall: { kind: 'database', tenantId } }, files)
+    })
+  },
+  inspect: async (workshop, tenantId, { database: record, schemaName }) => {
+    const found = await inspectDatabase(workshop, record)
+    if (!(await isOpen(workshop, record))) return found
+    const rows = await workshop.administrator.connected(record.name, (client) =>
+      countTenantRows(client, schemaName, tenantId),
+    )
+    return [...found, ...rows]
+  },
+  demolish: (workshop, _tenantId, place) => dropDatabase(workshop, place.database),
+}

@@ -1,0 +1,198 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { decrypt, encrypt } from '../catalog/credentials.ts'
+import { type DatabaseRecord, findDatabase, markDatabaseReady } from '../catalog/places.ts'
+import { listTokenKeys } from '../catalog/token-keys.ts'
+import { QuickScaleError } from '../errors.ts'
+import { quoteIdentifier, quoteLiteral } from '../identifiers.ts'
+import type { KeyProvider } from '../key-provider.ts'
+import { limits } from '../limits.ts'
+import { upgradeObjects } from '../sql-files.ts'
+import type { Login } from './logins.ts'
+import { furtherLoginName, type Holding, installationNames, type Workshop } from './strategy.ts'
+import { installKeys, tokenKeyOf } from './token-keys.ts'
+
+/** Finds a database that `migrate()` has made. */
+export async function requireDatabase(workshop: Workshop, name: string): Promise<DatabaseRecord> {
+  const record = await findDatabase(workshop.catalog.db, name)
+  if (record?.ready !== true)
+    throw new QuickScaleError('NOT_INSTALLED', { installation: workshop.installation })
+  return record
+}
+
+/**
+ * Makes a registered database ready: created (a silo from the template), objects, keys, `furnish`, then its login
+ * role; only then is it marked ready. Every step can be repeated.
+ */
+export async function buildDatabase(
+  workshop: Workshop,
+  record: DatabaseRecord,
+  furnish: (client: pg.Client) => Promise<void>,
+): Promise<void> {
+  const { administrator, catalog } = workshop
+  await createDatabase(workshop, record)
+  await administrator.connected(record.name, async (client) => {
+    await upgradeObjects(client, 'tenant-database', 'quickscale')
+    if (record.kind !== 'template') {
+      for (const { id } of await listTokenKeys(catalog.db)) {
+        await installKeys(client, tokenKeyOf(workshop.masterKey, record.id, id))
+      }
+    }
+    await furnish(client)
+    if (record.ready) return
+    const password = randomBytes(24).toString('base64url')
+    if (record.kind !== 'template') await createLogin(client, record, password)
+    await markDatabaseReady(
+      catalog.db,
+      record.id,
+      await encrypt(workshop.keyProvider, password, credentialPurpose(record)),
+    )
+  })
+}
+
+/** What a database's credential is encrypted for; part of the envelope's authentication. */
+function credentialPurpose(record: Pick<DatabaseRecord, 'id'>): string {
+  return `login of database ${record.id}`
+}
+
+/** @throws QuickScaleError `CREDENTIAL_UNREADABLE` */
+export async function applicationLogin(keys: KeyProvider, database: DatabaseRecord): Promise<Login> {
+  if (database.credential === null) {
+    throw new QuickScaleError('CREDENTIAL_UNREADABLE', { reason: `database ${database.name} is not ready` })
+  }
+  const password = await decrypt(keys, database.credential, credentialPurpose(database))
+  return { role: database.loginRole, password }
+}
+
+export async function dropDatabase(workshop: Workshop, record: DatabaseRecord): Promise<void> {
+  await workshop.administrator.connected(workshop.administrator.maintenanceDatabase, async (client) => {
+    await client.query(`drop database if exists ${quoteIdentifier(record.name)} with (force)`)
+    for (const role of loginRoles(record)) {
+      await client.query(`drop role if exists ${quoteIdentifier(role)}`)
+    }
+  })
+}
+
+function loginRoles({ loginRole }: DatabaseRecord): string[] {
+  return [
+    loginRole,
+    ...(['reader', 'unscoped'] as const).map((purpose) => furtherLoginName(loginRole, purpose)),
+  ]
+}
+
+/** What of a database and its login roles is on the server. */
+export async function inspectDatabase(
+  { administrator }: Workshop,
+  record: DatabaseRecord,
+): Promise<Holding[]> {
+  return await administrator.connected(administrator.maintenanceDatabase, async (client) => {
+    const { rows } = await client.query<Pick<Holding, 'name'> & { kind: 'database' | 'role' }>(
+      `select 'database' as kind, datname::text as name from pg_database where datname = $1
+       union all select 'role', rolname::text from pg_roles where rolname = any ($2)`,
+      [record.name, loginRoles(record)],
+    )
+    return rows.map(({ kind, name }) => ({ kind, name, count: 1 }))
+  })
+}
+
+/** Whether a database can be connected to: it may be half made, or half dropped. */
+export async function isOpen({ administrator }: Workshop, record: DatabaseRecord): Promise<boolean> {
+  return await administrator.connected(administrator.maintenanceDatabase, async (client) => {
+    const { rowCount } = await client.query(
+      // A DROP DATABASE that was interrupted leaves -2 behind.
+      'select from pg_database where datname = $1 and datallowconn and datconnlimit <> -2',
+      [record.name],
+    )
+    return rowCount === 1
+  })
+}
+
+async function createDatabase(workshop: Workshop, record: DatabaseRecord): Promise<void> {
+  const name = quoteIdentifier(record.name)
+  const template = record.kind === 'silo' ? installationNames(workshop.installation).template : 'template0'
+  await workshop.administrator.connected(workshop.administrator.maintenanceDatabase, async (client) => {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [record.name])
+    if (rowCount === 0) await cloneDatabase(client, name, quoteIdentifier(template))
+    await client.query(`revoke all on database ${name} from public`)
+    await client.query(`alter database ${name} allow_connections true`)
+  })
+}
+
+/**
+ * A template in use cannot be cloned; whoever upgrades it is soon done. A new database is everybody's to connect to:
+ * nobody is let in before the right is revoked.
+ */
+async function cloneDatabase(client: pg.Client, name: string, template: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.query(
+        `create database ${name} template ${template} strategy wal_log allow_connections false`,
+      )
+      return
+    } catch (error) {
+      const inUse = error instanceof pg.DatabaseError && error.code === '55006'
+      if (!inUse || attempt >= limits.templateWaitAttemptsMax) throw error
+      await sleep(limits.retryPauseMsMax)
+    }
+  }
+}
+
+/** A login role that owns nothing; in a silo, suspension revokes quickscale_silo and leaves the right to be told so. */
+async function createLogin(client: pg.Client, record: DatabaseRecord, password: string): Promise<void> {
+  const role = quoteIdentifier(record.loginRole)
+  const { rows } = await client.query(
+    `select exists (select from pg_roles where rolname = $1) as known,
+            current_setting('server_version_num')::integer >= 160000 as grants_have_options,
+            (select rolsuper from pg_roles where rolname = current_user) as superuser`,
+    [record.loginRole],
+  )
+  if (!rows[0].known) await client.query(`create role ${role} nologin nosuperuser`)
+  // Without NOSUPERUSER: only a superuser may say that of a role that exists. Sessions refuse such a login anyway.
+  await client.query(
+    `alter role ${role} login nobypassrls nocreatedb nocreaterole inherit
+       connection limit ${limits.loginConnectionsMax} password ${quoteLiteral(password)}`,
+  )
+  // Only a superuser may; elsewhere every connection looks whether parameters are logged, and warns.
+  if (rows[0].superuser) await client.query(`alter role ${role} set log_parameter_max_length = 0`)
+  // Others need the role's rights to end its sessions.
+  else await client.query(`grant ${role} to current_user with inherit true, set false`)
+  await client.query(
+    `grant quickscale_runtime to ${role}${rows[0].grants_have_options ? plainMembership : ''}`,
+  )
+  if (record.kind === 'silo') await admitToTables(client, record, true)
+  await client.query(`grant connect on database ${quoteIdentifier(record.name)} to ${role}`)
+}
+
+/** From version 16 on a membership says what it is for. */
+const plainMembership = ' with inherit true, set false'
+
+/**
+ * Lets the login of a silo use its tables, or no longer: from the commit on each of its statements is refused, prepared
+ * ones too. It may still connect, and enter() says why nobody gets in.
+ */
+export async function admitToTables(
+  client: pg.ClientBase,
+  record: Pick<DatabaseRecord, 'loginRole'>,
+  admitted: boolean,
+): Promise<void> {
+  const role = quoteIdentifier(record.loginRole)
+  if (!admitted) {
+    await client.query(`revoke quickscale_silo from ${role}`)
+    // A membership that somebody else has granted stays, with a warning only.
+    const left = await client.query("select pg_has_role($1, 'quickscale_silo', 'member') as member", [
+      record.loginRole,
+    ])
+    if (left.rows[0].member === true) {
+      throw new QuickScaleError('ROLE_UNSAFE', {
+        role: record.loginRole,
+        reason: 'it stays a member of quickscale_silo',
+      })
+    }
+    return
+  }
+  const { rows } = await client.query(
+    "select current_setting('server_version_num')::integer >= 160000 as grants_have_options",
+  )
+  await client.query(`grant quickscale_silo to ${role}${rows[0].grants_have_options ? plainMembership : ''}`)
+}

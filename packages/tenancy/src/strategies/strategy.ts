@@ -1,0 +1,60 @@
+import type { Catalog } from '../catalog/catalog.ts'
+import type { DatabaseRecord } from '../catalog/places.ts'
+import type { LoginPurpose } from '../catalog/tables.ts'
+import type { KeyProvider } from '../key-provider.ts'
+import type { MigrationFile } from '../migrations/files.ts'
+import type { Strategy } from '../tenant.ts'
+import type { Administrator } from './administrator.ts'
+
+/** What making a place needs. */
+export interface Workshop {
+  readonly installation: string
+  readonly catalog: Catalog
+  readonly administrator: Administrator
+  readonly masterKey: Buffer
+  readonly keyProvider: KeyProvider
+  readonly migrations: () => Promise<readonly MigrationFile[]>
+}
+
+/** Where one tenant's tables are or will be. */
+export interface Place {
+  readonly database: DatabaseRecord
+  readonly schemaName: string
+}
+
+/** Something that exists because of a tenant. */
+export interface Holding {
+  readonly kind: 'rows' | 'fence' | 'schema' | 'database' | 'role'
+  /** Of the table (`app.note`), the schema, the database or the role. */
+  readonly name: string
+  /** Rows of a table; 1 of anything else. */
+  readonly count: number
+}
+
+/** One way of keeping tenants apart. The three differ in where the tables are and in what must be made there. */
+export interface StrategyHandler {
+  readonly name: Strategy
+  /** Decides on a place and registers it; touches nothing but the catalog. Repeatable. */
+  choose(workshop: Workshop, tenantId: string): Promise<Place>
+  /** Makes the place, its tables up to date, without opening it to anyone. Repeatable after any interruption. */
+  build(workshop: Workshop, tenantId: string, place: Place): Promise<void>
+  /** What of the tenant is there: what build has made, and its rows. */
+  inspect(workshop: Workshop, tenantId: string, place: Place): Promise<Holding[]>
+  /** Takes away what build made, data included. Repeatable. */
+  demolish(workshop: Workshop, tenantId: string, place: Place): Promise<void>
+}
+
+/** The role that logs in to a database for a purpose, beside the application's own; 58 bytes at most. */
+export function furtherLoginName(loginRole: string, purpose: LoginPurpose): string {
+  return `${loginRole}_${purpose}`
+}
+
+/** Names of an installation's databases and login roles on a server. */
+export function installationNames(installation: string) {
+  return {
+    catalog: `${installation}_catalog`,
+    shared: `${installation}_pool`,
+    template: `${installation}_template`,
+    silo: (tenantId: string) => `${installation}_${tenantId.replaceAll('-', '')}`,
+  }
+}

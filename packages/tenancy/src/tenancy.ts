@@ -1,0 +1,150 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { type Admin, createAdmin } from './admin/admin.ts'
+import { openCatalog } from './catalog/catalog.ts'
+import { localKeyProvider } from './catalog/credentials.ts'
+import { parseTenantKey } from './catalog/tenants.ts'
+import { parseConfig, type ResolvedConfig, type TenancyConfig } from './config.ts'
+import { type DoctorOptions, type DoctorReport, examineInstallation } from './doctor/doctor.ts'
+import { QuickScaleError } from './errors.ts'
+import { createFleet, type Fleet } from './fleet/fleet.ts'
+import { createTenants, type Tenants } from './lifecycle/tenants.ts'
+import { readMigrations } from './migrations/files.ts'
+import { type DriftReport, findInstallationDrift } from './placements/drift.ts'
+import { type MigrationReport, migrateInstallation } from './placements/install.ts'
+import { createKeys, type Keys } from './placements/rotate-keys.ts'
+import { RouteTable } from './placements/route.ts'
+import { loadParser } from './session/classifier.ts'
+import { assertDriver } from './session/driver-check.ts'
+import { createHandle, type TenantHandle, type TenantOptions } from './session/tenant-handle.ts'
+import { createAdministrator } from './strategies/administrator.ts'
+import { createBudgets, createConnections, createEntrance } from './strategies/connections.ts'
+import { applicationLogin } from './strategies/databases.ts'
+import { installationNames, type Workshop } from './strategies/strategy.ts'
+
+/** The front door: everything an application does with tenants begins here. */
+export interface Tenancy<DB = unknown> {
+  /** Creates the installation or brings it up to date, tables of all tenants included. Repeatable. */
+  migrate(): Promise<MigrationReport>
+  /**
+   * Compares each place with what the migrations it has make of an empty one, and changes nothing. They run in scratch
+   * schemas, in transactions that are rolled back.
+   *
+   * @throws QuickScaleError `MIGRATION_FAILED`, `LAYOUT_REFUSED` when a migration cannot be run again
+   * @example
+   * const { ok, differences } = await tenancy.drift()
+   * for (const { database, kind, object, remedy } of differences) console.log(database, kind, object, remedy)
+   */
+  drift(): Promise<DriftReport>
+  readonly tenants: Tenants
+  /**
+   * Examines server, databases, places and fences, and changes nothing.
+   *
+   * @throws QuickScaleError `NOT_INSTALLED`
+   * @example
+   * const { ok, findings } = await tenancy.doctor()
+   * for (const { level, where, message, remedy } of findings) console.log(level, where, message, remedy)
+   */
+  doctor(options?: DoctorOptions): Promise<DoctorReport>
+  /** @throws QuickScaleError `TENANT_KEY_INVALID`, `ACTOR_INVALID` */
+  tenant(key: string, options?: TenantOptions): TenantHandle<DB>
+  /** All active tenants together: one query in every place, work for each of them. */
+  readonly fleet: Fleet<DB>
+  /** The unscoped path of an operator's scripts, audited; never for requests. */
+  readonly admin: Admin
+  /** Rotation of keys. */
+  readonly keys: Keys
+  /** Runs `work` with the tenant as {@link Tenancy.current}, across every await inside it. */
+  run<T>(key: string, work: (tenant: TenantHandle<DB>) => Promise<T>, options?: TenantOptions): Promise<T>
+  /** The tenant of the surrounding {@link Tenancy.run}. @throws QuickScaleError `TENANT_MISSING` */
+  current(): TenantHandle<DB>
+  /** Ends all connections, after the work on them. Repeatable. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens an installation. Nothing is created: call `migrate()` for that, once per deployment.
+ *
+ * @typeParam DB - Kysely's table interface of the application
+ * @throws QuickScaleError `CONFIG_INVALID`, `DRIVER_UNSUITABLE`
+ * @example
+ * const tenancy = await createTenancy({ databaseUrl, masterKey, migrations: [join(import.meta.dirname, 'migrations')] })
+ * await tenancy.migrate()
+ * await tenancy.tenants.create({ slug: 'acme', name: 'Acme', plan: 'pro' })
+ */
+export async function createTenancy<DB = unknown>(
+  input: TenancyConfig<TenantHandle<DB>>,
+): Promise<Tenancy<DB>> {
+  const config = parseConfig(input)
+  assertDriver()
+  await loadParser()
+  const workshop = openWorkshop(config)
+  const { catalog, administrator, masterKey, keyProvider } = workshop
+  const budgets = createBudgets(config.connections.perServer)
+  const entrance = createEntrance(config)
+  const connections = createConnections(config.connections, budgets, entrance, (database) =>
+    applicationLogin(keyProvider, database),
+  )
+  const routes = new RouteTable(catalog, connections, masterKey)
+  const storage = new AsyncLocalStorage<TenantHandle<DB>>()
+  const tenant = (key: string, options: TenantOptions = {}): TenantHandle<DB> => {
+    parseTenantKey(key)
+    return createHandle<DB>(routes.routerOf(key), options)
+  }
+  const seed = async (tenantId: string) => {
+    await config.seed?.(createHandle<DB>(routes.routerDuringProvisioning(tenantId), {}))
+  }
+
+  const { fleet, close: closeFleet } = createFleet<DB>(
+    workshop,
+    config.connections,
+    budgets,
+    entrance,
+    tenant,
+  )
+
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    routes.close()
+    closeFleet()
+    await budgets.close()
+    await Promise.all([catalog.close(), administrator.close()])
+  }
+
+  return {
+    migrate: () => migrateInstallation(workshop, config.plans),
+    drift: () => findInstallationDrift(workshop),
+    doctor: (options) => examineInstallation(workshop, options),
+    tenants: createTenants(workshop, config.plans, seed, (slug) => routes.forget(slug)),
+    tenant,
+    fleet,
+    admin: createAdmin(workshop),
+    keys: createKeys(workshop),
+    run: async (key, work, options) => {
+      const handle = tenant(key, options)
+      return await storage.run(handle, () => work(handle))
+    },
+    current: () => {
+      const handle = storage.getStore()
+      if (handle === undefined) throw new QuickScaleError('TENANT_MISSING')
+      return handle
+    },
+    close: () => {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+function openWorkshop(config: ResolvedConfig): Workshop {
+  const { installation } = config
+  const masterKey = Buffer.from(config.masterKey, 'base64')
+  const administrator = createAdministrator(config.databaseUrl)
+  return {
+    installation,
+    catalog: openCatalog(administrator.urlOf(installationNames(installation).catalog), installation),
+    administrator,
+    masterKey,
+    keyProvider: config.keyProvider ?? localKeyProvider(masterKey),
+    migrations: () => readMigrations(config.migrations),
+  }
+}

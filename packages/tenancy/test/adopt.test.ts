@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Adoption, adoptSchemas } from '../src/layout/adopt.ts'
+import { findAffectedIndexes } from '../src/layout/affected-indexes.ts'
+import { failureOf, LayoutDatabase, type TestPlace } from './support/layout-database.ts'
+
+const SOURCE = `
+  create schema first_source; create schema second_source;
+  create table first_source.item (id serial primary key, name text unique, amount numeric);
+  create table second_source.item (id integer primary key, item_id integer references first_source.item on delete cascade);
+  create index item_amount_idx on first_source.item (amount);
+  create view second_source.names as
+    select own.id, other.name from second_source.item own join first_source.item other on other.id = own.item_id;
+  create materialized view first_source.counted as select count(*) as n from first_source.item;
+  create view second_source.twice as select n * 2 as n from first_source.counted;`
+
+let database: LayoutDatabase
+
+beforeAll(async () => {
+  database = await LayoutDatabase.open()
+})
+afterAll(async () => {
+  await database.close()
+})
+
+/** @returns a place made of two schemas that nobody wrote for this library */
+async function adopt(tenantId: string | null): Promise<{ place: TestPlace; adoption: Adoption }> {
+  await database.admin.query('drop schema if exists first_source, second_source cascade')
+  await database.admin.query(SOURCE)
+  const place = await database.place(tenantId === null ? { kind: 'rls' } : { kind: 'schema', tenantId })
+  const adoption = await adoptSchemas(database.admin, { from: ['first_source', 'second_source'], ...place })
+  return { place, adoption }
+}
+
+describe.each([
+  { wall: 'rls', id: null },
+  { wall: 'schema', id: '0198c0de-0000-7000-8000-000000000001' },
+])('adoption, $wall', ({ id }) => {
+  test('joins schemas in one place, where their keys, views and sequences work for a tenant', async () => {
+    const { place, adoption } = await adopt(id)
+    expect(adoption.renamed).toEqual([
+      { kind: 'index', schema: 'second_source', name: 'item_pkey', to: 'second_source_item_pkey' },
+      { kind: 'table', schema: 'second_source', name: 'item', to: 'second_source_item' },
+    ])
+    const tenant = await database.tenant(place, id ?? undefined)
+    await tenant(`insert into item (name) values ('a'), ('b')`)
+    await tenant('insert into second_source_item values (1, 2)')
+    expect((await tenant('select * from names')).rows).toEqual([{ id: 1, name: 'b' }])
+    expect((await failureOf(tenant('insert into second_source_item values (2, 9)'))).code).toBe('23503')
+    expect((await failureOf(tenant(`insert into item (name) values ('a')`))).code).toBe('23505')
+  })
+
+  test('leaves out what is refused, with what depends on it, and names both', async () => {
+    const { place, adoption } = await adopt(id)
+    expect(adoption.refused).toEqual([
+      expect.objectContaining({ kind: 'materialized view', object: `${place.schema}.counted` }),
+      expect.objectContaining({ kind: 'view', object: 'twice', reason: expect.stringContaining('counted') }),
+    ])
+    const { rows } = await database.admin.query(
+      `select relname from pg_class where relnamespace = $1::regnamespace and relkind in ('m', 'v') order by 1`,
+      [place.schema],
+    )
+    expect(rows).toEqual([{ relname: 'names' }])
+  })
+})
+
+test('an adopted table keeps other tenants out', async () => {
+  const { place } = await adopt(null)
+  const owner = await database.tenant(place)
+  const other = await database.tenant(place)
+  await owner(`insert into item (id, name) values (1, 'secret')`)
+  expect((await other('select * from item')).rows).toEqual([])
+  expect((await failureOf(other('insert into second_source_item values (1, 1)'))).code).toBe('23503')
+})
+
+test('what fails half way leaves the schemas as they were', async () => {
+  await database.admin.query('drop schema if exists first_source, second_source cascade')
+  await database.admin.query(
+    `${SOURCE} insert into first_source.item (name) values ('a row without a tenant')`,
+  )
+  const place = await database.place({ kind: 'rls' })
+  const missing = { from: ['first_source'], schema: 'no such place', wall: place.wall }
+  await expect(adoptSchemas(database.admin, missing)).rejects.toThrow()
+  const { rows } = await database.admin.query('select name from first_source.item')
+  expect(rows).toEqual([{ name: 'a row without a tenant' }])
+})
+
+test('an index is affected by its operators where a policy stands before it, and only there', async () => {
+  const { place } = await adopt(null)
+  const { rows } = await database.admin.query(
+    `select proleakproof as safe from pg_proc where oid = 'numeric_eq(numeric, numeric)'::regprocedure`,
+  )
+  const affected = await findAffectedIndexes(database.admin, place)
+  const names = affected.map(({ index }) => index)
+  // text, integer and uuid have LEAKPROOF operators everywhere; numeric where it has been marked.
+  expect(names).not.toContain('item_pkey')
+  expect(names.includes('item_amount_idx')).toBe(!rows[0].safe)
+  const silo = { schema: place.schema, wall: { kind: 'database', tenantId: null } } as const
+  expect(await findAffectedIndexes(database.admin, silo)).toEqual([])
+})

@@ -1,0 +1,159 @@
+// What a careless or hostile application does to a connection that others will use after it.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Strategy, Tenancy } from '../src/index.ts'
+import { classify } from '../src/session/classifier.ts'
+import { type NoteTables, strategies, TestInstallation } from './support/installation.ts'
+
+describe('the parser', () => {
+  const deep = (index: number) => `select ${index}${'+1'.repeat(100_000)}`
+
+  test('survives texts that are too much for it, and refuses only those', async () => {
+    for (let index = 0; index < 80; index += 1) {
+      const { refusal } = await classify(deep(index))
+      expect(refusal, String(index)).toBe('it is nested too deeply')
+    }
+    expect(await classify('select 1 as still_there')).toMatchObject({ refusal: null })
+  })
+
+  test('answers those who were merely waiting when it broke', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, index) =>
+        classify(index % 10 === 5 ? deep(1_000 + index) : `select ${index} as a`),
+      ),
+    )
+    expect(answers.map(({ refusal }) => refusal === null)).toEqual(
+      answers.map((_, index) => index % 10 !== 5),
+    )
+  })
+})
+
+describe.each(strategies)('a connection used carelessly under the %s strategy', (strategy: Strategy) => {
+  let installation: TestInstallation
+  let tenancy: Tenancy<NoteTables>
+
+  beforeAll(async () => {
+    installation = await TestInstallation.open(strategy)
+    tenancy = await installation.another(strategy, { connections: { perDatabase: 1, perSilo: 1 } })
+  })
+  afterAll(() => installation.close())
+  beforeEach(async () => {
+    for (const slug of ['one', 'two']) {
+      await tenancy.tenant(slug).query('delete from note')
+      await tenancy.tenant(slug).query('insert into note (id, body) values (1, $1)', [slug])
+    }
+  })
+
+  test('serves on after a parameter that could not be written', async () => {
+    const circular: Record<string, unknown> = {}
+    circular.self = circular
+    const throwing = (thrown: unknown) => ({
+      toPostgres: () => {
+        throw thrown
+      },
+    })
+    const read = (slug: string, value: unknown) =>
+      tenancy.tenant(slug).query({ name: 'n', text: 'select body from note where id = $1', values: [value] })
+    for (const value of [circular, throwing(new Error('no')), throwing('a string'), throwing(null)]) {
+      await expect(read('one', value)).rejects.toBeDefined()
+      for (const slug of ['one', 'two']) expect((await read(slug, 1)).rows).toEqual([{ body: slug }])
+    }
+  })
+
+  test('serves on after a value parser that throws, or is none', async () => {
+    const types = {
+      getTypeParser: () => () => {
+        throw new Error('unreadable')
+      },
+    }
+    await expect(tenancy.tenant('one').query({ text: 'select body from note', types })).rejects.toThrow(
+      'unreadable',
+    )
+    await expect(
+      tenancy.tenant('one').query({ text: 'select body from note', types: {} as never }),
+    ).rejects.toThrow()
+    expect((await tenancy.tenant('two').query('select body from note')).rows).toEqual([{ body: 'two' }])
+  })
+
+  test('labels the rows of a named FETCH by its own cursor', async () => {
+    const fetch = (slug: string, query: string) =>
+      tenancy.tenant(slug).transaction(async (transaction) => {
+        await transaction.query(`declare c cursor for ${query}`)
+        return (await transaction.query({ name: 'f', text: 'fetch all from c' })).rows
+      })
+    expect(await fetch('one', 'select id from note')).toEqual([{ id: 1 }])
+    expect(await fetch('two', 'select body, id from note')).toEqual([{ body: 'two', id: 1 }])
+    expect(await fetch('one', 'select id from note')).toEqual([{ id: 1 }])
+  })
+
+  test('repeats a transaction whose prepared statement met changed tables', async () => {
+    const { schemaName } = await tenancy.tenants.placement('one')
+    const read = () =>
+      tenancy.tenant('one').transaction(async (transaction) => {
+        const { rows } = await transaction.query({ name: 's', text: 'select * from note' })
+        return Object.keys(rows[0] ?? {}).length
+      })
+    const columns = await read()
+    await installation.asOwner('one', `alter table ${schemaName}.note add column extra text`)
+    expect(await read()).toBe(columns + 1)
+    await installation.asOwner('one', `alter table ${schemaName}.note drop column extra`)
+  })
+
+  test('reads no text otherwise than it was classified', async () => {
+    for (const text of ["set local client_encoding to 'SJIS'", "set local names 'SJIS'"]) {
+      await expect(
+        tenancy.tenant('one').transaction((transaction) => transaction.query(text)),
+      ).rejects.toMatchObject({
+        code: 'STATEMENT_REFUSED',
+      })
+    }
+    await installation.asOwner(
+      'one',
+      'grant execute on function pg_catalog.set_config(text, text, boolean) to public',
+    )
+    const fresh = await installation.another(strategy)
+    const switched = fresh.tenant('one').transaction(async (transaction) => {
+      await transaction.query("select set_config('client_encoding', 'SJIS', true)")
+      await transaction.query('select 1')
+    })
+    await expect(switched).rejects.toMatchObject({ code: 'STATEMENT_REFUSED' })
+    expect((await fresh.tenant('one').query('select body from note')).rows).toEqual([{ body: 'one' }])
+    await installation.asOwner(
+      'one',
+      'revoke execute on function pg_catalog.set_config(text, text, boolean) from public',
+    )
+  })
+
+  test('works for the actor that was checked, whatever becomes of the object', async () => {
+    const actor = { id: 'u1', role: 'member' }
+    const one = tenancy.tenant('one', { actor })
+    actor.role = 'member|admin|'
+    const { rows } = await one.query('select quickscale.actor_role() as role, quickscale.actor_id() as id')
+    expect(rows).toEqual([{ role: 'member', id: 'u1' }])
+  })
+
+  test('is not used by a client that was released while it waited', async () => {
+    const holder = await tenancy.tenant('one').pool.connect()
+    await holder.query('begin')
+    const client = await tenancy.tenant('one').pool.connect()
+    const begun = client.query('begin').then(
+      () => 'begun',
+      (error: { code: string }) => error.code,
+    )
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    client.release()
+    await holder.query('commit')
+    holder.release()
+    expect(await begun).toBe('CONNECTION_RELEASED')
+    expect((await tenancy.tenant('two').query('select body from note')).rows).toEqual([{ body: 'two' }])
+  })
+
+  test('takes a transaction function that is not asynchronous', async () => {
+    const synchronous = (() => 7) as unknown as () => Promise<number>
+    expect(await tenancy.tenant('one').transaction(synchronous)).toBe(7)
+    const throwing = () => {
+      throw new Error('at once')
+    }
+    await expect(tenancy.tenant('one').transaction(throwing)).rejects.toThrow('at once')
+    expect((await tenancy.tenant('two').query('select body from note')).rows).toEqual([{ body: 'two' }])
+  })
+})

@@ -1,0 +1,264 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { resettingState } from '../../../test/support/reset-state.ts'
+import type { Strategy, TenantState } from '../src/index.ts'
+import { strategies, TestInstallation } from './support/installation.ts'
+
+const states = ['provisioning', 'active', 'suspended', 'archived', 'deleting', 'deleted'] as const
+/** What may follow what; everything else is to be refused. */
+const legal: Readonly<Record<TenantState, readonly TenantState[]>> = {
+  provisioning: ['active', 'deleting'],
+  active: ['suspended', 'archived', 'deleting'],
+  suspended: ['active', 'archived', 'deleting'],
+  archived: ['active', 'deleting'],
+  deleting: ['deleted'],
+  deleted: [],
+}
+const fenceStates = ['pending', 'active', 'suspended', 'archived', 'moved', 'deleting'] as const
+const closed = ['active', 'suspended', 'archived', 'moved', 'deleting'] as const
+const legalFences: Readonly<Record<(typeof fenceStates)[number], readonly string[]>> = {
+  pending: ['active', 'suspended', 'archived', 'deleting'],
+  active: closed,
+  suspended: closed,
+  archived: closed,
+  moved: closed,
+  deleting: [],
+}
+
+describe.each(strategies)('a tenant under the %s strategy', (strategy: Strategy) => {
+  let installation: TestInstallation
+  let id: string
+  let url: string
+
+  beforeAll(async () => {
+    installation = await TestInstallation.open(strategy)
+    id = (await installation.tenancy.tenants.get('one')).id
+    const { databaseName } = await installation.tenancy.tenants.placement('one')
+    const parsed = new URL(inject('databaseUrl'))
+    parsed.pathname = `/${databaseName}`
+    url = parsed.href
+    await installation.tenancy.tenant('one').query("insert into note (id, body) values (1, 'kept')")
+  })
+  afterAll(() => installation.close())
+
+  const read = async () => (await installation.tenancy.tenant('one').query('select body from note')).rows
+  const refused = (code: string) =>
+    expect(installation.tenancy.tenant('one').query('select 1')).rejects.toMatchObject({ code })
+
+  test('is suspended, resumed and archived, any of it twice, and keeps its rows', async () => {
+    const { tenants } = installation.tenancy
+    const two = await installation.another(strategy)
+    await two.tenant('one').query('select 1')
+    for (const [act, state, code] of [
+      [tenants.suspend, 'suspended', 'TENANT_SUSPENDED'],
+      [tenants.archive, 'archived', 'TENANT_ARCHIVED'],
+    ] as const) {
+      for (const _ of [1, 2])
+        expect(await act('one', { reason: 'r' })).toMatchObject({ state, settled: true })
+      await refused(code)
+      // Its route is still cached there: the fence refuses.
+      await expect(two.tenant('one').query('select 1')).rejects.toMatchObject({ code })
+      expect((await installation.tenancy.tenant('two').query('select 1 as one')).rows).toEqual([{ one: 1 }])
+      for (const _ of [1, 2]) expect(await tenants.resume('one')).toMatchObject({ state: 'active' })
+      expect(await read()).toEqual([{ body: 'kept' }])
+    }
+    const { rows } = await installation.inCatalog(
+      "select action, details from catalog.audit where tenant_id = $1 and action <> 'tenant.created' order by id",
+      [id],
+    )
+    expect(rows).toEqual([
+      { action: 'tenant.suspended', details: { from: 'active', reason: 'r' } },
+      { action: 'tenant.resumed', details: { from: 'suspended' } },
+      { action: 'tenant.archived', details: { from: 'active', reason: 'r' } },
+      { action: 'tenant.resumed', details: { from: 'archived' } },
+    ])
+  })
+
+  test('in an illegal transition is refused by name', async () => {
+    const { tenants } = installation.tenancy
+    await tenants.archive('one')
+    await expect(tenants.suspend('one')).rejects.toMatchObject({
+      code: 'ILLEGAL_TRANSITION',
+      details: { from: 'archived', to: 'suspended' },
+    })
+    await tenants.resume('one')
+  })
+
+  test('in an illegal transition is refused by its place', async () => {
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    const attempt = (sql: string) =>
+      client.query(sql).then(
+        () => 'done',
+        (error: { code: string }) => error.code,
+      )
+    const set = (state: string) =>
+      `update quickscale.placement set state = '${state}', destination = ${state === 'moved' ? "'there'" : 'null'}
+        where tenant_id = '${id}'`
+    try {
+      for (const from of fenceStates) {
+        for (const to of fenceStates) {
+          await client.query(resettingState('quickscale.placement', set(from)))
+          const expected = from === to || legalFences[from].includes(to) ? 'done' : 'QS007'
+          expect({ from, to, outcome: await attempt(set(to)) }).toEqual({ from, to, outcome: expected })
+        }
+        await client.query(resettingState('quickscale.placement', set(from)))
+        await client.query('begin')
+        const outcome = await attempt(`delete from quickscale.placement where tenant_id = '${id}'`)
+        await client.query('rollback')
+        const expected = ['pending', 'moved', 'deleting'].includes(from) ? 'done' : 'QS007'
+        expect({ from, outcome }).toEqual({ from, outcome: expected })
+        const inserted = `insert into quickscale.placement values (gen_random_uuid(), 1, '${from}', 'app', ${from === 'moved' ? "'there'" : 'null'})`
+        await client.query('begin')
+        expect({ from, outcome: await attempt(inserted) }).toEqual({
+          from,
+          outcome: from === 'pending' || from === 'active' ? 'done' : 'QS007',
+        })
+        await client.query('rollback')
+      }
+    } finally {
+      await client.query(resettingState('quickscale.placement', set('active')))
+      await client.end()
+    }
+    expect(await read()).toEqual([{ body: 'kept' }])
+  })
+
+  test('that is closed is nobody inside any more: open transactions are given their grace, then ended', async () => {
+    const one = installation.tenancy.tenant('one')
+    for (const isolation of ['read committed', 'serializable'] as const) {
+      let suspended: Promise<unknown> | undefined
+      const work = one.transaction(
+        async (transaction) => {
+          await transaction.query("insert into note (id, body) values (2, 'late')")
+          suspended = installation.tenancy.tenants.suspend('one', { graceMs: 200 })
+          await suspended
+        },
+        { isolation },
+      )
+      await expect(work).rejects.toThrow()
+      await suspended
+      await refused('TENANT_SUSPENDED')
+      await installation.tenancy.tenants.resume('one')
+      expect(await read()).toEqual([{ body: 'kept' }])
+    }
+  })
+
+  test('that is closed while a transaction is about to end lets it commit', async () => {
+    const one = installation.tenancy.tenant('one')
+    let suspended: Promise<unknown> | undefined
+    await one.transaction(async (transaction) => {
+      await transaction.query("insert into note (id, body) values (3, 'in time')")
+      suspended = installation.tenancy.tenants.suspend('one')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    })
+    await suspended
+    await installation.tenancy.tenants.resume('one')
+    await one.query('delete from note where id = 3')
+  })
+
+  test('whose suspension was interrupted is suspended when it is repeated, or by the sweep', async () => {
+    const set = (state: string) =>
+      installation.inCatalog('update catalog.tenant set state = $2, settled = false where id = $1', [
+        id,
+        state,
+      ])
+    await set('suspended')
+    expect(await installation.tenancy.tenants.suspend('one')).toMatchObject({ settled: true })
+    await refused('TENANT_SUSPENDED')
+    await set('active')
+    expect(await installation.tenancy.tenants.sweep()).toEqual({ settled: 1, removed: 0, failed: [] })
+    expect(await read()).toEqual([{ body: 'kept' }])
+    expect(await installation.tenancy.tenants.sweep()).toEqual({ settled: 0, removed: 0, failed: [] })
+  })
+})
+
+test('the catalog refuses every transition but the legal ones, whoever asks', async () => {
+  const installation = await TestInstallation.open('rls')
+  const url = new URL(inject('databaseUrl'))
+  url.pathname = `/${installation.name}_catalog`
+  const client = new pg.Client({ connectionString: url.href })
+  await client.connect()
+  try {
+    const { id } = await installation.tenancy.tenants.get('one')
+    const set = (state: string) => `update catalog.tenant set state = '${state}' where id = '${id}'`
+    for (const from of states) {
+      for (const to of states) {
+        await client.query(resettingState('catalog.tenant', set(from)))
+        const outcome = await client.query(set(to)).then(
+          () => 'done',
+          (error: { code: string }) => error.code,
+        )
+        const expected = from === to || legal[from].includes(to) ? 'done' : 'QS007'
+        expect({ from, to, outcome }).toEqual({ from, to, outcome: expected })
+      }
+      await client.query(resettingState('catalog.tenant', set(from)))
+      const going = client.query(`delete from catalog.tenant where id = '${id}' and state <> 'deleted'`)
+      if (from === 'deleted') await going
+      else await expect(going).rejects.toMatchObject({ code: expect.stringMatching(/^(QS007|23503)$/) })
+      await client.query('begin')
+      const beginning = client.query(
+        `insert into catalog.tenant (id, slug, name, plan_id, state) values (gen_random_uuid(), 'x', 'x', 'only', '${from}')`,
+      )
+      if (from === 'provisioning') await beginning
+      else await expect(beginning).rejects.toMatchObject({ code: 'QS007' })
+      await client.query('rollback')
+    }
+  } finally {
+    await client.end()
+    await installation.close()
+  }
+})
+
+describe('the login of a tenant with its own database', () => {
+  test('is refused by the tables from the suspension on, and what it had open is ended', async () => {
+    const installation = await TestInstallation.open('database')
+    try {
+      const { tenants } = installation.tenancy
+      const login = await installation.loginTo('one')
+      const ended = new Promise((resolve) => login.on('error', resolve))
+      const { rows } = await login.query("select pg_has_role('quickscale_silo', 'member') as member")
+      expect(rows).toEqual([{ member: true }])
+      await login.query('begin; select 1')
+      await tenants.suspend('one', { graceMs: 100 })
+      await ended
+      const again = await installation.loginTo('one')
+      await expect(again.query('select * from app.note')).rejects.toMatchObject({ code: '42501' })
+      await again.end()
+      await tenants.resume('one')
+      expect((await installation.tenancy.tenant('one').query('select 1 as one')).rows).toEqual([{ one: 1 }])
+      expect(
+        (await installation.onRawConnection('one', 'select count(*)::integer as n from app.note')).rows,
+      ).toEqual([{ n: 0 }])
+    } finally {
+      await installation.close()
+    }
+  })
+
+  test('does not stay a member because somebody else has granted the membership', async () => {
+    const installation = await TestInstallation.open('database')
+    try {
+      const { databaseName } = await installation.tenancy.tenants.placement('one')
+      const role = `"${databaseName}"`
+      await installation.inCatalog(
+        `create role "${installation.name}_other" nologin createrole;
+         grant quickscale_silo to "${installation.name}_other" with admin option;
+         set role "${installation.name}_other"; grant quickscale_silo to ${role}; reset role`,
+      )
+      const outcome = await installation.tenancy.tenants.suspend('one').then(
+        () => 'suspended',
+        (error: { code: string }) => error.code,
+      )
+      // From 16 on each grantor has a grant of its own; before, the second one was none.
+      const { rows } = await installation.inCatalog(
+        "select pg_has_role($1, 'quickscale_silo', 'member') as member",
+        [databaseName],
+      )
+      expect({ outcome, ...rows[0] }).toEqual(
+        rows[0].member ? { outcome: 'ROLE_UNSAFE', member: true } : { outcome: 'suspended', member: false },
+      )
+      await installation.inCatalog(`drop owned by "${installation.name}_other" cascade`)
+    } finally {
+      await installation.close()
+    }
+  })
+})

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Strategy } from '../src/index.ts'
+import { strategies, TestInstallation } from './support/installation.ts'
+
+describe.each(strategies)('changing a tenant under the %s strategy', (strategy: Strategy) => {
+  let installation: TestInstallation
+  beforeAll(async () => {
+    const other: Strategy = strategy === 'rls' ? 'schema' : 'rls'
+    installation = await TestInstallation.open(strategy, {
+      plans: { only: { strategy }, better: { strategy }, moved: { strategy: other } },
+    })
+    for (const slug of ['one', 'two'])
+      await installation.tenancy.tenant(slug).query('insert into note (id, body) values (1, $1)', [slug])
+  })
+  afterAll(() => installation.close())
+
+  const read = async (key: string) =>
+    (await installation.tenancy.tenant(key).query('select body from note')).rows
+
+  /** As if a minute had passed. */
+  const rest = () =>
+    installation.inCatalog("update catalog.released_slug set released_at = now() - interval '61 seconds'")
+
+  test('gives it another slug and name, and leaves its place alone', async () => {
+    const { tenants } = installation.tenancy
+    const before = await tenants.placement('one')
+    const { id } = await tenants.get('one')
+    expect(await read('one')).toEqual([{ body: 'one' }])
+    expect(await tenants.rename('one', { slug: 'uno', name: ' Uno ' })).toMatchObject({
+      id,
+      slug: 'uno',
+      name: 'Uno',
+    })
+    expect(await tenants.placement('uno')).toEqual(before)
+    expect(await read('uno')).toEqual([{ body: 'one' }])
+    expect(await read(id)).toEqual([{ body: 'one' }])
+    await expect(read('one')).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+    await expect(tenants.rename('uno', { slug: 'two' })).rejects.toMatchObject({ code: 'TENANT_EXISTS' })
+    await expect(tenants.rename('uno', { slug: 'U' })).rejects.toMatchObject({ code: 'TENANT_KEY_INVALID' })
+    await expect(tenants.rename('uno', { name: '' })).rejects.toMatchObject({ code: 'TENANT_INVALID' })
+    await tenants.rename('uno', { slug: 'one' })
+    expect(await read('one')).toEqual([{ body: 'one' }])
+  })
+
+  test('gives its old slug to nobody else while requests for it may still reach it', async () => {
+    const { tenants } = installation.tenancy
+    const remembers = await installation.another(strategy)
+    await remembers.tenant('one').query('select 1')
+    await tenants.rename('one', { slug: 'uno' })
+    await expect(tenants.rename('two', { slug: 'one' })).rejects.toMatchObject({ code: 'SLUG_RESTING' })
+    await expect(tenants.create({ slug: 'one', name: 'x', plan: 'only' })).rejects.toMatchObject({
+      code: 'SLUG_RESTING',
+    })
+    // This is what would go wrong: the process that remembers the slug reaches its old owner.
+    expect((await remembers.tenant('one').query('select body from note')).rows).toEqual([{ body: 'one' }])
+    await rest()
+    await tenants.rename('two', { slug: 'one' })
+    expect(await read('one')).toEqual([{ body: 'two' }])
+    await tenants.rename('one', { slug: 'two' })
+    await rest()
+    await tenants.rename('uno', { slug: 'one' })
+  })
+
+  test('gives a slug to one of those who want it at the same time', async () => {
+    const { tenants } = installation.tenancy
+    const outcomes = await Promise.allSettled([
+      tenants.rename('one', { slug: 'wanted' }),
+      tenants.rename('two', { slug: 'wanted' }),
+      tenants.create({ slug: 'wanted', name: 'x', plan: 'only' }),
+    ])
+    const codes = outcomes.map((outcome) =>
+      outcome.status === 'fulfilled' ? 'done' : (outcome.reason as { code: string }).code,
+    )
+    expect(codes.filter((code) => code === 'done')).toHaveLength(1)
+    expect(codes.filter((code) => code === 'TENANT_EXISTS')).toHaveLength(2)
+    const winner = await tenants.get('wanted')
+    const slug = ['one', 'two'][codes.indexOf('done')]
+    if (slug === undefined) await tenants.delete('wanted')
+    else await tenants.rename(winner.id, { slug })
+  })
+
+  test('takes a plan of its strategy and a parent that is none of its own children', async () => {
+    const { tenants } = installation.tenancy
+    expect(await tenants.update('two', { plan: 'better', parent: 'one', name: 'Two' })).toMatchObject({
+      plan: 'better',
+      name: 'Two',
+      parentId: (await tenants.get('one')).id,
+    })
+    await expect(tenants.update('two', { plan: 'moved' })).rejects.toMatchObject({ code: 'PLAN_NEEDS_MOVE' })
+    await expect(tenants.update('two', { plan: 'none' })).rejects.toMatchObject({ code: 'PLAN_UNKNOWN' })
+    await expect(tenants.update('two', { parent: 'nobody' })).rejects.toMatchObject({
+      code: 'TENANT_NOT_FOUND',
+    })
+    for (const key of ['one', 'two']) {
+      await expect(tenants.update('one', { parent: key })).rejects.toMatchObject({
+        code: 'TENANT_INVALID',
+        details: { field: 'parent' },
+      })
+    }
+    const audits = async () => {
+      const { id } = await tenants.get('two')
+      const { rows } = await installation.inCatalog(
+        "select details -> 'changes' as changes from catalog.audit where tenant_id = $1 and action = 'tenant.updated'",
+        [id],
+      )
+      return rows
+    }
+    const written = await audits()
+    expect(written).toEqual([
+      { changes: { plan: 'better', name: 'Two', parentId: (await tenants.get('one')).id } },
+    ])
+    await tenants.update('two', { plan: 'better', name: 'Two' })
+    expect(await audits()).toEqual(written)
+    expect(await tenants.update('two', { parent: null })).toMatchObject({ parentId: null })
+  })
+})

@@ -1,0 +1,24 @@
+import { configDefaults, defineConfig } from 'vitest/config'
+
+const conditions = ['quickscale-source', 'module', 'node', 'development|production']
+
+// The oldest driver the engine supports runs the same suite: QUICKSCALE_TEST_DRIVER=lowest.
+const lowestDriver = process.env.QUICKSCALE_TEST_DRIVER === 'lowest'
+
+export default defineConfig({
+  resolve: { conditions, alias: lowestDriver ? { pg: 'pg-lowest' } : {} },
+  ssr: { resolve: { conditions } },
+  test: {
+    // It needs PgBouncer, and fails without it: npm run test:pooler.
+    exclude: [
+      ...configDefaults.exclude,
+      ...(process.env.QUICKSCALE_TEST_POOLER ? [] : ['**/pooler.test.ts']),
+    ],
+    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    globalSetup: ['test/support/server.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+})
