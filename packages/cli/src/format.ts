@@ -87,6 +87,7 @@ function summary({ ok, strategies, refused, affectedIndexes }: CheckReport, { gr
 
 const plurals: Readonly<Record<string, string>> = { index: 'indexes' }
 
-function count(number: number, noun: string): string {
+/** A number with its noun. */
+export function count(number: number, noun: string): string {
   return `${number.toLocaleString('en')} ${number === 1 ? noun : (plurals[noun] ?? `${noun}s`)}`
 }

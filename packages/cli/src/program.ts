@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { isatty } from 'node:tty'
-import { QuickScaleError } from '@quickscale/tenancy'
 import { Command, CommanderError } from 'commander'
 import { checkDump } from './check/check.ts'
+import { addDoctorCommand } from './doctor/doctor.ts'
+import { exitCodes } from './exit-codes.ts'
+import { explain } from './explain.ts'
 import { formatReport } from './format.ts'
 import { createProgressBar } from './progress-bar.ts'
-
-/** What the shell is told. */
-const exitCodes = { well: 0, differs: 1, unusable: 2, interrupted: 130 } as const
 
 interface CheckFlags {
   readonly json?: boolean
@@ -50,6 +49,9 @@ Exit codes
     .action(async (script: string, flags: CheckFlags) => {
       exitCode = await check(script, flags)
     })
+  addDoctorCommand(program, (code) => {
+    exitCode = code
+  })
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
@@ -80,24 +82,6 @@ async function check(path: string, { json = false, server }: CheckFlags): Promis
     }
     return explain(error, json)
   }
-}
-
-/** Codes of errors that are the caller's to correct. */
-const unusableCodes = new Set(['SCRIPT_UNUSABLE', 'SERVER_UNSUITABLE', 'EMBEDDED_SERVER_FAILED'])
-
-function explain(error: unknown, json: boolean): number {
-  const missing = error instanceof Error && 'code' in error && 'path' in error
-  const unusable = missing || (error instanceof QuickScaleError && unusableCodes.has(error.code))
-  const message = error instanceof Error ? error.message : String(error)
-  const remedy = error instanceof QuickScaleError ? error.remedy : undefined
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  const line = error instanceof QuickScaleError ? error.details.line : undefined
-  if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message, remedy, line } })}\n`)
-  console.error(remedy === undefined ? message : `${message}\n${remedy}`)
-  // What nobody has foreseen.
-  if (!missing && !(error instanceof QuickScaleError) && error instanceof Error && error.stack !== undefined)
-    console.error(error.stack)
-  return unusable ? exitCodes.unusable : exitCodes.differs
 }
 
 function readVersion(): string {

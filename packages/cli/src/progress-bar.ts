@@ -5,11 +5,15 @@ import { limits } from './limits.ts'
 
 const WIDTH = 24
 
-/** One line on a terminal that says what is being done; nothing anywhere else. */
-export function createProgressBar(stream: WriteStream, path: string) {
+/**
+ * One line on a terminal that says what is being done; nothing anywhere else.
+ *
+ * @param path - the file whose bytes are the work
+ */
+export function createProgressBar(stream: WriteStream, path?: string) {
   let shown = ''
   let drawnAt = 0
-  const total = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  const total = path === undefined ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0)
   const draw = (text: string) => {
     stream.write(`\r\u001b[K${text}`)
     shown = text

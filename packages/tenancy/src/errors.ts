@@ -173,6 +173,11 @@ export const errorDefinitions = {
     remedy:
       'Use PostgreSQL 15 or later and an administrator with CREATEDB, CREATEROLE and BYPASSRLS (on 15 a superuser).',
   },
+  SERVER_UNREACHABLE: {
+    status: 503,
+    message: 'The PostgreSQL server {server} cannot be examined: {reason}',
+    remedy: 'Check that it runs, and the databaseUrl of the configuration.',
+  },
   DRIVER_UNSUITABLE: {
     status: 500,
     message: 'The installed pg driver is not supported: {reason}',

@@ -39,7 +39,7 @@ export interface Tenancy<DB = unknown> {
   /**
    * Examines server, databases, places and fences, and changes nothing.
    *
-   * @throws QuickScaleError `NOT_INSTALLED`
+   * @throws QuickScaleError `NOT_INSTALLED`, `SERVER_UNREACHABLE`
    * @example
    * const { ok, findings } = await tenancy.doctor()
    * for (const { level, where, message, remedy } of findings) console.log(level, where, message, remedy)

@@ -28,7 +28,7 @@ export interface DoctorOptions {
  * Examines an installation: the server and its roles, every database's rights, keys and gates, the walls around every
  * place, and whether each fence says what the catalog believes. Reads only, changes nothing.
  *
- * @throws QuickScaleError `NOT_INSTALLED`
+ * @throws QuickScaleError `NOT_INSTALLED`, `SERVER_UNREACHABLE`
  */
 export async function examineInstallation(
   workshop: Workshop,

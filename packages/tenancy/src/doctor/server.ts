@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import type pg from 'pg'
+import { QuickScaleError } from '../errors.ts'
 import { type Administrator, findServerUnsuitability } from '../strategies/administrator.ts'
 import type { Fact } from './checks.ts'
 
@@ -7,23 +9,45 @@ const examination = readFileSync(new URL('../../sql/doctor/server.sql', import.m
 /** A quarter of a token's life would still be harmless; this much says that nobody sets the clock. */
 const clockOffsetMsMax = 2_000
 
-/** Version, settings, clock and group roles of the server. */
+/**
+ * Version, settings, clock and group roles of the server.
+ *
+ * @throws QuickScaleError `SERVER_UNREACHABLE`
+ */
 export async function examineServer(administrator: Administrator): Promise<readonly Fact[]> {
-  return await administrator.connected(administrator.maintenanceDatabase, async (client) => {
-    const reason = await findServerUnsuitability(client)
-    const { rows } = await client.query<Fact>(examination)
-    const askedAtMs = Date.now()
-    const clock = await client.query<{ ms: string }>(
-      'select extract(epoch from clock_timestamp()) * 1000 as ms',
+  const { host, port } = administrator
+  try {
+    return await administrator.connected(administrator.maintenanceDatabase, (client) =>
+      examine(client, host, `${host}:${port}`),
     )
-    const offsetMs = Math.round(Number(clock.rows[0]?.ms) - (askedAtMs + Date.now()) / 2)
-    const { host, port } = administrator
-    return [
-      ...(reason === null ? [] : [{ check: 'administrator-unsuitable', subject: host, detail: reason }]),
-      ...(Math.abs(offsetMs) <= clockOffsetMsMax
-        ? []
-        : [{ check: 'clock-offset', subject: `${host}:${port}`, detail: String(offsetMs) }]),
-      ...rows,
-    ]
-  })
+  } catch (cause) {
+    throw new QuickScaleError(
+      'SERVER_UNREACHABLE',
+      { server: `${host}:${port}`, reason: reasonOf(cause) },
+      { cause },
+    )
+  }
+}
+
+async function examine(client: pg.ClientBase, host: string, server: string): Promise<readonly Fact[]> {
+  const reason = await findServerUnsuitability(client)
+  const { rows } = await client.query<Fact>(examination)
+  const askedAtMs = Date.now()
+  const clock = await client.query<{ ms: string }>(
+    'select extract(epoch from clock_timestamp()) * 1000 as ms',
+  )
+  const offsetMs = Math.round(Number(clock.rows[0]?.ms) - (askedAtMs + Date.now()) / 2)
+  return [
+    ...(reason === null ? [] : [{ check: 'administrator-unsuitable', subject: host, detail: reason }]),
+    ...(Math.abs(offsetMs) <= clockOffsetMsMax
+      ? []
+      : [{ check: 'clock-offset', subject: server, detail: String(offsetMs) }]),
+    ...rows,
+  ]
+}
+
+/** A host name with several addresses fails with a list of errors and no message of its own. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join(', ')
+  return cause instanceof Error ? cause.message : String(cause)
 }

@@ -1,0 +1,29 @@
+import { type ErrorCode, QuickScaleError } from '@quickscale/tenancy'
+import { exitCodes } from './exit-codes.ts'
+
+/** Codes of errors that are the caller's to correct. */
+const unusableCodes = new Set<ErrorCode>([
+  'SCRIPT_UNUSABLE',
+  'SERVER_UNSUITABLE',
+  'EMBEDDED_SERVER_FAILED',
+  'CONFIG_INVALID',
+  'NOT_INSTALLED',
+  'SERVER_UNREACHABLE',
+  'CATALOG_UNREACHABLE',
+])
+
+/** Tells why there is no result, on standard output too when that has to be JSON, and returns the exit code. */
+export function explain(error: unknown, json: boolean): number {
+  const missing = error instanceof Error && 'code' in error && 'path' in error
+  const unusable = missing || (error instanceof QuickScaleError && unusableCodes.has(error.code))
+  const message = error instanceof Error ? error.message : String(error)
+  const remedy = error instanceof QuickScaleError ? error.remedy : undefined
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const line = error instanceof QuickScaleError ? error.details.line : undefined
+  if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message, remedy, line } })}\n`)
+  console.error(remedy === undefined ? message : `${message}\n${remedy}`)
+  // What nobody has foreseen.
+  if (!missing && !(error instanceof QuickScaleError) && error instanceof Error && error.stack !== undefined)
+    console.error(error.stack)
+  return unusable ? exitCodes.unusable : exitCodes.differs
+}
