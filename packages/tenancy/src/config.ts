@@ -4,6 +4,16 @@ import { z } from 'zod'
 import { QuickScaleError } from './errors.ts'
 import type { KeyProvider } from './key-provider.ts'
 import { limits } from './limits.ts'
+import {
+  findServerProblems,
+  type PoolerConfig,
+  poolerSchema,
+  postgresUrl,
+  type ResolvedServer,
+  type ServerConfig,
+  serverSchema,
+  serversSchema,
+} from './server-config.ts'
 import type { Strategy } from './tenant.ts'
 
 /** What a plan promises its tenants. */
@@ -52,17 +62,6 @@ export interface ConnectionsConfig {
   statementTimeoutMs?: number | undefined
 }
 
-/** A transaction pooler, PgBouncer for instance, in front of the server. */
-export interface PoolerConfig {
-  /** `postgres://` URL; database, user and password are replaced by those of the tenants' databases. */
-  url: string
-  /**
-   * It makes prepared statements known to every backend (PgBouncer from 1.21 on, with `max_prepared_statements`).
-   * @defaultValue false
-   */
-  namedStatements?: boolean | undefined
-}
-
 /**
  * Everything an installation can be told; the argument of `createTenancy` and the default export of
  * `quickscale.config.ts`.
@@ -99,6 +98,11 @@ export interface TenancyConfig<Handle = unknown> {
    */
   pooler?: PoolerConfig | undefined
   /**
+   * Further servers that tenants live on, by name; `primary` is the one `databaseUrl` leads to.
+   * @defaultValue `primary` alone
+   */
+  servers?: Readonly<Record<string, ServerConfig>> | undefined
+  /**
    * Wraps the keys of stored credentials, a key management service for instance.
    * @defaultValue a key derived from `masterKey`
    */
@@ -115,7 +119,9 @@ export interface ResolvedConfig {
   readonly plans: Readonly<Record<string, Readonly<PlanConfig>>>
   readonly seed?: ((tenant: unknown) => Promise<void>) | undefined
   readonly connections: Readonly<Record<keyof ConnectionsConfig, number>>
-  readonly pooler?: { readonly url: string; readonly namedStatements: boolean } | undefined
+  readonly pooler?: ResolvedServer['pooler']
+  /** With `primary` as the first. */
+  readonly servers: Readonly<Record<string, ResolvedServer>>
   readonly keyProvider?: KeyProvider | undefined
 }
 
@@ -148,41 +154,45 @@ const connectionsSchema = z.strictObject({
   statementTimeoutMs: count(limits.connectionTimesMsMax).default(limits.statementTimeoutMs),
 })
 
-const postgresUrl = z.string().refine(isPostgresUrl, 'must be a URL that begins with postgres://')
-
-const poolerSchema = z.strictObject({ url: postgresUrl, namedStatements: z.boolean().default(false) })
-
-const configSchema = z.strictObject({
-  databaseUrl: postgresUrl,
-  installation: z
-    .string()
-    .regex(/^[a-z][a-z0-9_]{0,15}$/, 'must be a-z, 0-9 and "_", a letter first, at most 16 characters')
-    .default('quickscale'),
-  // The last of 43 characters carries 4 bits and two zeros: one text per key.
-  masterKey: z
-    .string()
-    .regex(
-      /^[A-Za-z0-9+/_-]{42}[AEIMQUYcgkosw048]=?$/,
-      `must be ${MASTER_KEY_BYTES} bytes in base64 (openssl rand -base64 32)`,
-    ),
-  migrations: z
-    .array(z.string().refine(isAbsolute, 'must be an absolute path'))
-    .max(limits.migrationDirectoriesMax),
-  plans: z
-    .record(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/), planSchema)
-    .refine((plans) => Object.keys(plans).length > 0, 'must name at least one plan')
-    .default(defaultPlans),
-  seed: z.custom<(tenant: unknown) => Promise<void>>(isFunction, 'must be a function').optional(),
-  connections: connectionsSchema.prefault({}),
-  pooler: poolerSchema.optional(),
-  keyProvider: z.custom<KeyProvider>(isKeyProvider, 'must have keyId, wrap and unwrap').optional(),
-}) satisfies z.ZodType<ResolvedConfig>
+const configSchema = z
+  .strictObject({
+    databaseUrl: postgresUrl,
+    installation: z
+      .string()
+      .regex(/^[a-z][a-z0-9_]{0,15}$/, 'must be a-z, 0-9 and "_", a letter first, at most 16 characters')
+      .default('quickscale'),
+    // The last of 43 characters carries 4 bits and two zeros: one text per key.
+    masterKey: z
+      .string()
+      .regex(
+        /^[A-Za-z0-9+/_-]{42}[AEIMQUYcgkosw048]=?$/,
+        `must be ${MASTER_KEY_BYTES} bytes in base64 (openssl rand -base64 32)`,
+      ),
+    migrations: z
+      .array(z.string().refine(isAbsolute, 'must be an absolute path'))
+      .max(limits.migrationDirectoriesMax),
+    plans: z
+      .record(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/), planSchema)
+      .refine((plans) => Object.keys(plans).length > 0, 'must name at least one plan')
+      .default(defaultPlans),
+    seed: z.custom<(tenant: unknown) => Promise<void>>(isFunction, 'must be a function').optional(),
+    connections: connectionsSchema.prefault({}),
+    pooler: poolerSchema.optional(),
+    servers: serversSchema,
+    keyProvider: z.custom<KeyProvider>(isKeyProvider, 'must have keyId, wrap and unwrap').optional(),
+  })
+  .superRefine(({ databaseUrl, servers }, context) => {
+    for (const { path, message } of findServerProblems(databaseUrl, servers)) {
+      context.addIssue({ code: 'custom', path, message })
+    }
+  }) satisfies z.ZodType<ResolvedConfig>
 
 /** Where each known key belongs, so that a misspelt or misplaced one can be told its place. */
 const knownKeys = [
   ...Object.keys(configSchema.shape).map((name) => ({ name, path: name })),
   ...Object.keys(connectionsSchema.shape).map((name) => ({ name, path: `connections.${name}` })),
   ...Object.keys(poolerSchema.shape).map((name) => ({ name, path: `pooler.${name}` })),
+  ...Object.keys(serverSchema.shape).map((name) => ({ name, path: `servers.<server>.${name}` })),
   ...Object.keys(planSchema.shape).map((name) => ({ name, path: `plans.<plan>.${name}` })),
 ]
 
@@ -322,10 +332,6 @@ function nearestKey(unknownKey: string): string {
 
 function count(max: number): z.ZodInt {
   return z.int().min(1).max(max)
-}
-
-function isPostgresUrl(value: string): boolean {
-  return URL.canParse(value) && /^postgres(ql)?:$/.test(new URL(value).protocol)
 }
 
 function isKeyProvider(value: unknown): boolean {

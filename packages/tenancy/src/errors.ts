@@ -176,7 +176,12 @@ export const errorDefinitions = {
   SERVER_UNREACHABLE: {
     status: 503,
     message: 'The PostgreSQL server {server} cannot be examined: {reason}',
-    remedy: 'Check that it runs, and the databaseUrl of the configuration.',
+    remedy: 'Check that it runs, and its URL in the configuration.',
+  },
+  SERVER_UNKNOWN: {
+    status: 500,
+    message: 'There is no server {server} in the configuration',
+    remedy: 'Use one of the servers in the configuration: {known}; one that tenants live on must stay there.',
   },
   DRIVER_UNSUITABLE: {
     status: 500,

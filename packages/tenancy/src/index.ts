@@ -6,7 +6,6 @@ export {
   defineConfig,
   loadConfig,
   type PlanConfig,
-  type PoolerConfig,
   type TenancyConfig,
 } from './config.ts'
 export type { Check, Finding, FindingLevel } from './doctor/checks.ts'
@@ -26,6 +25,7 @@ export type { NewTenant } from './placements/provision.ts'
 export { resolveFromHost } from './resolve/host.ts'
 export { resolveFromPath } from './resolve/path.ts'
 export type { TenantResolver } from './resolve/resolver.ts'
+export type { PoolerConfig, ServerConfig } from './server-config.ts'
 export type { BulkInsertOptions, BulkRows } from './session/bulk-insert.ts'
 export type { CopyOutOptions } from './session/copy-out.ts'
 export type { Rewriting, SqlChange } from './session/rewrite/rewrite.ts'

@@ -86,6 +86,7 @@ export const limits = {
   connectionsPerServerMax: 10_000,
   connectionWaitersConfigurableMax: 100_000,
   connectionTimesMsMax: 3_600_000,
+  serversMax: 1_000,
   embeddedConnections: 200,
   /** Replaying the log after a crash counts into it. */
   embeddedStartMs: 60_000,

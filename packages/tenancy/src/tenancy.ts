@@ -16,9 +16,9 @@ import { RouteTable } from './placements/route.ts'
 import { loadParser } from './session/classifier.ts'
 import { assertDriver } from './session/driver-check.ts'
 import { createHandle, type TenantHandle, type TenantOptions } from './session/tenant-handle.ts'
-import { createAdministrator } from './strategies/administrator.ts'
-import { createBudgets, createConnections, createEntrance } from './strategies/connections.ts'
+import { createBudgets, createConnections } from './strategies/connections.ts'
 import { applicationLogin } from './strategies/databases.ts'
+import { createServers } from './strategies/servers.ts'
 import { installationNames, type Workshop } from './strategies/strategy.ts'
 
 /** The front door: everything an application does with tenants begins here. */
@@ -78,10 +78,9 @@ export async function createTenancy<DB = unknown>(
   assertDriver()
   await loadParser()
   const workshop = openWorkshop(config)
-  const { catalog, administrator, masterKey, keyProvider } = workshop
+  const { catalog, servers, masterKey, keyProvider } = workshop
   const budgets = createBudgets(config.connections.perServer)
-  const entrance = createEntrance(config)
-  const connections = createConnections(config.connections, budgets, entrance, (database) =>
+  const connections = createConnections(config.connections, budgets, servers, (database) =>
     applicationLogin(keyProvider, database),
   )
   const routes = new RouteTable(catalog, connections, masterKey)
@@ -94,20 +93,14 @@ export async function createTenancy<DB = unknown>(
     await config.seed?.(createHandle<DB>(routes.routerDuringProvisioning(tenantId), {}))
   }
 
-  const { fleet, close: closeFleet } = createFleet<DB>(
-    workshop,
-    config.connections,
-    budgets,
-    entrance,
-    tenant,
-  )
+  const { fleet, close: closeFleet } = createFleet<DB>(workshop, config.connections, budgets, tenant)
 
   let closing: Promise<void> | undefined
   const close = async () => {
     routes.close()
     closeFleet()
     await budgets.close()
-    await Promise.all([catalog.close(), administrator.close()])
+    await Promise.all([catalog.close(), servers.close()])
   }
 
   return {
@@ -138,11 +131,12 @@ export async function createTenancy<DB = unknown>(
 function openWorkshop(config: ResolvedConfig): Workshop {
   const { installation } = config
   const masterKey = Buffer.from(config.masterKey, 'base64')
-  const administrator = createAdministrator(config.databaseUrl)
+  const servers = createServers(config)
+  const catalogUrl = servers.primary.administrator.urlOf(installationNames(installation).catalog)
   return {
     installation,
-    catalog: openCatalog(administrator.urlOf(installationNames(installation).catalog), installation),
-    administrator,
+    catalog: openCatalog(catalogUrl, installation),
+    servers,
     masterKey,
     keyProvider: config.keyProvider ?? localKeyProvider(masterKey),
     migrations: () => readMigrations(config.migrations),

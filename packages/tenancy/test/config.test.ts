@@ -7,6 +7,7 @@ import { QuickScaleError } from '../src/errors.ts'
 import { limits } from '../src/limits.ts'
 
 const databaseUrl = 'postgres://admin:hush-hush@127.0.0.1:5432/postgres'
+const otherUrl = 'postgres://admin:hush-hush@10.0.0.2:5432/postgres'
 const masterKey = Buffer.alloc(32, 7).toString('base64')
 const minimal: TenancyConfig = { databaseUrl, masterKey, migrations: ['/srv/migrations'] }
 
@@ -45,6 +46,7 @@ describe('parseConfig', () => {
         idleMs: limits.connectionIdleMs,
         statementTimeoutMs: limits.statementTimeoutMs,
       },
+      servers: { primary: {} },
     })
   })
 
@@ -56,6 +58,9 @@ describe('parseConfig', () => {
     expect(resolved.plans).toEqual({ solo: { strategy: 'database' } })
     expect(resolved.seed).toBe(seed)
     expect(parseConfig(resolved)).toEqual(resolved)
+    const several = parseConfig({ ...minimal, servers: { second: { url: otherUrl } } })
+    expect(Object.keys(several.servers)).toEqual(['primary', 'second'])
+    expect(parseConfig(several)).toEqual(several)
   })
 
   test.each([
@@ -94,6 +99,22 @@ describe('parseConfig', () => {
       'connections.perDatabase is wrong: too big',
     ],
     [{ connections: { waitMs: 1.5 } }, 'connections.waitMs is wrong: expected int'],
+    [{ servers: { Second: { url: otherUrl } } }, 'servers.Second must be a-z'],
+    [{ servers: { second: {} } }, 'servers.second.url is missing'],
+    [
+      { servers: { second: { url: 'http://x' } } },
+      'servers.second.url must be a URL that begins with postgres',
+    ],
+    [{ servers: { primary: { url: otherUrl } } }, 'servers.primary.url must be left out'],
+    [{ servers: { primary: { pooler: { url: otherUrl } } } }, 'servers.primary.pooler must be left out'],
+    [
+      { servers: { second: { url: databaseUrl } } },
+      'servers.second.url must not lead to the server primary too',
+    ],
+    [
+      { servers: { second: { url: otherUrl }, third: { url: otherUrl.replace(':5432', '') } } },
+      'servers.third.url must not lead to the server second too',
+    ],
   ])('refuses %j', (extra, message) => {
     expect(problemOf({ ...minimal, ...extra })).toContain(`quickscale.config.ts: ${message}`)
   })
@@ -122,6 +143,9 @@ describe('parseConfig', () => {
     const error = refusal(() => parseConfig({ databaseUrl: secretUrl, masterKey: 'hush-hush', plan: {} }))
     expect(error.details.keys).toEqual(['databaseUrl', 'masterKey', 'migrations', 'plan'])
     expect(error.message).not.toContain('hush-hush')
+    const servers = { second: { url: secretUrl }, third: { url: databaseUrl } }
+    expect(problemOf({ ...minimal, servers })).not.toContain('hush-hush')
+    expect(problemOf({ ...minimal, servers: { third: { url: databaseUrl } } })).not.toContain('hush-hush')
   })
 
   test.each([[null], ['text'], [[]]])('refuses %j, which is no object', (input) => {

@@ -5,15 +5,17 @@
  */
 import pg from 'pg'
 import { recordAudit } from '../catalog/audit.ts'
-import { type DatabaseRecord, findDatabase, findRoute } from '../catalog/places.ts'
+import { type DatabaseRecord, findRoute } from '../catalog/places.ts'
 import { parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
+import { primaryServer } from '../server-config.ts'
 import { classify } from '../session/classifier.ts'
+import { requireShared } from '../strategies/databases.ts'
 import { loginFor } from '../strategies/logins.ts'
-import { installationNames, type Workshop } from '../strategies/strategy.ts'
+import type { Workshop } from '../strategies/strategy.ts'
 
 /** Who uses the unscoped path, why, and where. All of it goes into the audit log. */
 export interface AdminUse {
@@ -21,7 +23,7 @@ export interface AdminUse {
   readonly who: string
   /** 1 to 1000 characters. */
   readonly why: string
-  /** The database that this tenant lives in, with its schema first in the search path. @defaultValue the shared database */
+  /** The database that this tenant lives in, with its schema first in the search path. @defaultValue the shared database of the server `primary` */
   readonly tenant?: string
 }
 
@@ -107,10 +109,7 @@ async function findGround(workshop: Workshop, { tenant }: AdminUse): Promise<Gro
     const { database, placement, tenantId } = route
     return { database, schemaName: placement.schemaName, tenantId }
   }
-  const { shared } = installationNames(workshop.installation)
-  const database = await findDatabase(workshop.catalog.db, shared)
-  if (database === null) throw new QuickScaleError('NOT_INSTALLED', { installation: workshop.installation })
-  return { database, schemaName: 'app', tenantId: null }
+  return { database: await requireShared(workshop, primaryServer), schemaName: 'app', tenantId: null }
 }
 
 async function connected<T>(
@@ -119,8 +118,9 @@ async function connected<T>(
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
   const login = await loginFor(workshop, database, 'unscoped')
+  const { administrator } = await workshop.servers.of(database.server)
   const client = new pg.Client({
-    connectionString: workshop.administrator.loginUrlOf(database.name, login.role, login.password),
+    connectionString: administrator.loginUrlOf(database.name, login.role, login.password),
     application_name: 'quickscale admin',
   })
   // A lost connection is reported by the query on it; an 'error' that nobody listens to ends Node.

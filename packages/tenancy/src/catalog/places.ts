@@ -9,6 +9,8 @@ export interface DatabaseRecord {
   readonly id: string
   readonly name: string
   readonly kind: 'shared' | 'silo' | 'template'
+  /** Name of its server. */
+  readonly server: string
   readonly host: string
   readonly port: number
   readonly loginRole: string
@@ -77,9 +79,7 @@ export async function registerDatabase(
     )
     .onConflict((conflict) => conflict.columns(['server_id', 'name']).doNothing())
     .execute()
-  return toDatabase(
-    await selectDatabases(db).where('database.name', '=', database.name).executeTakeFirstOrThrow(),
-  )
+  return toDatabase(await selectNamed(db, database.serverName, database.name).executeTakeFirstOrThrow())
 }
 
 export async function markDatabaseReady(
@@ -94,9 +94,18 @@ export async function markDatabaseReady(
     .execute()
 }
 
-export async function findDatabase(db: Kysely<CatalogTables>, name: string): Promise<DatabaseRecord | null> {
-  const row = await selectDatabases(db).where('database.name', '=', name).executeTakeFirst()
+export async function findDatabase(
+  db: Kysely<CatalogTables>,
+  server: string,
+  name: string,
+): Promise<DatabaseRecord | null> {
+  const row = await selectNamed(db, server, name).executeTakeFirst()
   return row === undefined ? null : toDatabase(row)
+}
+
+/** Databases of two servers may have the same name. */
+function selectNamed(db: Kysely<CatalogTables>, server: string, name: string) {
+  return selectDatabases(db).where('server.name', '=', server).where('database.name', '=', name)
 }
 
 /** Records where a tenant is to live; an earlier attempt's row stays as it is. */
@@ -148,19 +157,21 @@ export function selectDatabases(db: Kysely<CatalogTables>) {
       'database.login_role',
       'database.credential',
       'database.ready',
+      'server.name as server',
       'server.host',
       'server.port',
     ])
 }
 
 type DatabaseRow = Selectable<Omit<CatalogTables['database'], 'server_id' | 'created_at'>> &
-  Pick<Selectable<CatalogTables['server']>, 'host' | 'port'>
+  Pick<Selectable<CatalogTables['server']>, 'host' | 'port'> & { server: string }
 
 export function toDatabase(row: DatabaseRow): DatabaseRecord {
   return {
     id: row.id,
     name: row.name,
     kind: row.kind,
+    server: row.server,
     host: row.host,
     port: row.port,
     loginRole: row.login_role,

@@ -22,6 +22,16 @@ export async function listDatabases(
   return (await query.execute()).map(toDatabase)
 }
 
+/** Databases that are no tenant's own, ready or not: those of each server that tenants share, and its template. */
+export async function listCommonDatabases(db: Kysely<CatalogTables>): Promise<DatabaseRecord[]> {
+  const rows = await selectDatabases(db)
+    .where('database.kind', 'in', ['shared', 'template'])
+    .orderBy('database.created_at')
+    .orderBy('database.id')
+    .execute()
+  return rows.map(toDatabase)
+}
+
 /** Tenants placed in one database, one page in the order of their ids. */
 export async function listPlacedTenants(
   db: Kysely<CatalogTables>,

@@ -38,10 +38,12 @@ export async function examineInstallation(
   const note = (where: string, facts: readonly Fact[]) => {
     findings.push(...facts.map((fact) => toFinding(where, fact)))
   }
-  const { administrator, catalog } = workshop
-  const server = `${administrator.host}:${administrator.port}`
-  onProgress?.(server)
-  note(server, await examineServer(administrator))
+  const { servers, catalog } = workshop
+  for (const { administrator } of servers.all) {
+    const server = `${administrator.host}:${administrator.port}`
+    onProgress?.(server)
+    note(server, await examineServer(administrator))
+  }
   let databases = 0
   let tenants = 0
   let after: string | null = null
@@ -67,7 +69,7 @@ interface Examined {
 /** One database that cannot be examined is a finding, and no reason to leave out the others. */
 async function examineOne(workshop: Workshop, record: DatabaseRecord): Promise<Examined> {
   try {
-    return await workshop.administrator.connected(record.name, async (client) => {
+    return await workshop.servers.connected(record, async (client) => {
       const facts = [...(await examineDatabase(client, workshop, record))]
       if (record.kind === 'template') {
         facts.push(

@@ -9,7 +9,7 @@ import { RouteTable } from '../placements/route.ts'
 import type { Statement } from '../session/scope.ts'
 import type { TenantHandle } from '../session/tenant-handle.ts'
 import { runStatement } from '../session/tenant-pool.ts'
-import { type Budgets, createConnections, type Entrance } from '../strategies/connections.ts'
+import { type Budgets, createConnections } from '../strategies/connections.ts'
 import { loginFor } from '../strategies/logins.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
@@ -59,7 +59,6 @@ export function createFleet<DB>(
   workshop: Workshop,
   config: ResolvedConfig['connections'],
   budgets: Budgets,
-  entrance: Entrance,
   handleOf: (key: string) => TenantHandle<DB>,
 ): { readonly fleet: Fleet<DB>; close(): void } {
   const bounds = {
@@ -67,7 +66,7 @@ export function createFleet<DB>(
     perDatabase: limits.fleetConnectionsPerDatabase,
     perSilo: 1,
   }
-  const connections = createConnections(bounds, budgets, entrance, (database) =>
+  const connections = createConnections(bounds, budgets, workshop.servers, (database) =>
     loginFor(workshop, database, 'reader'),
   )
   const routes = new RouteTable(workshop.catalog, connections, workshop.masterKey)

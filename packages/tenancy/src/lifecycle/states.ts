@@ -64,15 +64,14 @@ export async function settle(
   state: FenceState,
   graceMs: number = limits.closingGraceMs,
 ): Promise<Tenant> {
-  const { administrator, catalog } = workshop
+  const { servers, catalog } = workshop
   const record = await findRoute(catalog.db, { id: tenant.id })
   if (record === null) throw unreachable(tenant, 'it has no placement')
   const { database, placement } = record
   const place = { database, schemaName: placement.schemaName }
   const bounded = Math.min(Math.max(1, Math.trunc(graceMs)), limits.closingGraceMsMax)
-  const found = await (database.kind === 'silo' ? administrator.connected : administrator.pooled)(
-    database.name,
-    (client) => setFence(client, { tenantId: tenant.id, place, state, graceMs: bounded }),
+  const found = await (database.kind === 'silo' ? servers.connected : servers.pooled)(database, (client) =>
+    setFence(client, { tenantId: tenant.id, place, state, graceMs: bounded }),
   )
   if (!found) throw unreachable(tenant, `there is no fence for it in ${database.name}`)
   await markSettled(catalog.db, tenant.id, tenant.state)

@@ -4,6 +4,8 @@ import { privateTargets, sharedTargets } from './targets.ts'
 
 /** A difference, and the place where it is. */
 export interface PlaceDrift extends DriftDifference {
+  /** Name of the database's server. */
+  readonly server: string
   readonly database: string
   readonly schema: string
   /** Of the only tenant of the place; null for shared tables and the template. */
@@ -21,22 +23,25 @@ export interface DriftReport {
 /** Compares each place of an installation with what the migrations it has make. Changes nothing. */
 export async function findInstallationDrift(workshop: Workshop): Promise<DriftReport> {
   const files = await workshop.migrations()
-  const references: References = new Map()
+  const references = new Map<string, References>()
   const differences: PlaceDrift[] = []
   let places = 0
-  for await (const target of allTargets(workshop)) {
-    const found = await workshop.administrator.connected(target.databaseName, (client) =>
-      findDrift(client, target, files, references),
+  for await (const { database, target } of allTargets(workshop)) {
+    // Servers of different versions print the same thing differently.
+    const known = references.get(database.server) ?? new Map()
+    references.set(database.server, known)
+    const found = await workshop.servers.connected(database, (client) =>
+      findDrift(client, target, files, known),
     )
     places += 1
     const tenantId = target.wall.kind === 'rls' ? null : target.wall.tenantId
-    const where = { database: target.databaseName, schema: target.schema, tenantId }
+    const where = { server: database.server, database: database.name, schema: target.schema, tenantId }
     differences.push(...found.map((difference) => ({ ...where, ...difference })))
   }
   return { ok: differences.length === 0, places, differences }
 }
 
 async function* allTargets(workshop: Workshop) {
-  yield* sharedTargets(workshop.installation)
+  yield* await sharedTargets(workshop.catalog.db)
   yield* privateTargets(workshop.catalog.db)
 }

@@ -29,10 +29,11 @@ export async function migrateInstallation(
   workshop: Workshop,
   plans: Readonly<Record<string, { strategy: Strategy }>>,
 ): Promise<MigrationReport> {
-  await prepareServer(workshop, installationNames(workshop.installation).catalog)
+  for (const { name } of workshop.servers.all) await prepareServer(workshop, name)
+  await makeCatalog(workshop)
   await workshop.catalog.upgrade()
   return await workshop.catalog.locked({ exclusive: migrationLock }, async () => {
-    await recordServerAndPlans(workshop, plans)
+    await recordServersAndPlans(workshop, plans)
     return await migratePlaces(workshop)
   })
 }
@@ -44,15 +45,8 @@ async function migratePlaces(workshop: Workshop): Promise<MigrationReport> {
     report.applied += applied
   }
   const files = await workshop.migrations()
-  for (const target of sharedTargets(workshop.installation)) {
-    const { databaseName: name, wall } = target
-    const record = await registerDatabase(workshop.catalog.db, {
-      serverName: 'primary',
-      name,
-      kind: wall.kind === 'rls' ? 'shared' : 'template',
-      loginRole: name,
-    })
-    await buildDatabase(workshop, record, async (client) => {
+  for (const { database, target } of await sharedTargets(workshop.catalog.db)) {
+    await buildDatabase(workshop, database, async (client) => {
       count(await applyMigrations(client, target, files))
     })
   }
@@ -60,15 +54,20 @@ async function migratePlaces(workshop: Workshop): Promise<MigrationReport> {
   return report
 }
 
-async function prepareServer(workshop: Workshop, catalogName: string): Promise<void> {
-  const { administrator } = workshop
-  await administrator.connected(administrator.maintenanceDatabase, async (client) => {
+async function prepareServer({ servers }: Workshop, name: string): Promise<void> {
+  await servers.onServer(name, async (client) => {
     await assertServer(client)
     // Roles belong to the server: two installations made at the same time would both create them.
     await inTransaction(client, async () => {
       await client.query("select pg_advisory_xact_lock(hashtextextended('quickscale roles', 0))")
       for (const file of await sqlFiles('server')) await client.query(file.text)
     })
+  })
+}
+
+async function makeCatalog({ servers, installation }: Workshop): Promise<void> {
+  const { catalog: catalogName } = installationNames(installation)
+  await servers.onServer(servers.primary.name, async (client) => {
     const { rowCount } = await client.query('select from pg_database where datname = $1', [catalogName])
     if (rowCount === 0) {
       const name = quoteIdentifier(catalogName)
@@ -80,17 +79,22 @@ async function prepareServer(workshop: Workshop, catalogName: string): Promise<v
   })
 }
 
-async function recordServerAndPlans(
+async function recordServersAndPlans(
   workshop: Workshop,
   plans: Readonly<Record<string, { strategy: Strategy }>>,
 ): Promise<void> {
   const { db } = workshop.catalog
-  const { host, port } = workshop.administrator
-  await db
-    .insertInto('server')
-    .values({ name: 'primary', host, port })
-    .onConflict((conflict) => conflict.column('name').doUpdateSet({ host, port }))
-    .execute()
+  const { shared, template } = installationNames(workshop.installation)
+  for (const { name, administrator } of workshop.servers.all) {
+    const { host, port } = administrator
+    await db
+      .insertInto('server')
+      .values({ name, host, port })
+      .onConflict((conflict) => conflict.column('name').doUpdateSet({ host, port }))
+      .execute()
+    await registerDatabase(db, { serverName: name, name: shared, kind: 'shared', loginRole: shared })
+    await registerDatabase(db, { serverName: name, name: template, kind: 'template', loginRole: template })
+  }
   for (const [id, { strategy }] of Object.entries(plans)) {
     await db
       .insertInto('plan')
@@ -102,8 +106,8 @@ async function recordServerAndPlans(
 
 async function migratePrivatePlaces(workshop: Workshop, count: (applied: number) => void): Promise<void> {
   const files = await workshop.migrations()
-  for await (const target of privateTargets(workshop.catalog.db)) {
-    const applied = await workshop.administrator.connected(target.databaseName, async (client) => {
+  for await (const { database, target } of privateTargets(workshop.catalog.db)) {
+    const applied = await workshop.servers.connected(database, async (client) => {
       if (target.wall.kind === 'database') await upgradeObjects(client, 'tenant-database', 'quickscale')
       return await applyMigrations(client, target, files)
     })

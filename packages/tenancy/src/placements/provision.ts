@@ -99,7 +99,7 @@ export async function finishProvisioning(
       schemaName: place.schemaName,
     })
     await assertHeld()
-    await workshop.administrator.pooled(place.database.name, (client) => openFence(client, placement))
+    await workshop.servers.pooled(place.database, (client) => openFence(client, placement))
     await seed(tenant.id)
   } catch (error) {
     await withdraw(attempt, tenant, place, error)

@@ -27,7 +27,7 @@ export async function inspectTenant(
 ): Promise<Holding[]> {
   const held = await handlers[strategy].inspect(workshop, tenantId, place)
   if (place.database.kind === 'silo') return held
-  const { rowCount } = await workshop.administrator.pooled(place.database.name, (client) =>
+  const { rowCount } = await workshop.servers.pooled(place.database, (client) =>
     client.query(
       `select from quickscale.placement where tenant_id = $1
        union all select from quickscale.gate where tenant = uuid_send($1)`,
@@ -61,7 +61,7 @@ export async function removeTenant(
   await handlers[strategy].demolish(workshop, tenant.id, place)
   await assertHeld()
   if (place.database.kind !== 'silo') {
-    await workshop.administrator.pooled(place.database.name, (client) => removeFence(client, tenant.id))
+    await workshop.servers.pooled(place.database, (client) => removeFence(client, tenant.id))
   }
   const left = await inspectTenant(attempt, tenant.id, place)
   if (left.length > 0) {
@@ -74,12 +74,12 @@ export async function removeTenant(
 }
 
 async function close({ workshop }: Attempt, tenant: Tenant, place: Place, graceMs: number): Promise<void> {
-  const { administrator } = workshop
+  const { servers } = workshop
   const closing = { tenantId: tenant.id, place, state: 'deleting', graceMs } as const
   if (place.database.kind !== 'silo') {
-    await administrator.pooled(place.database.name, (client) => setFence(client, closing))
+    await servers.pooled(place.database, (client) => setFence(client, closing))
   } else if (place.database.ready && (await isOpen(workshop, place.database))) {
-    await administrator.connected(place.database.name, (client) => setFence(client, closing))
+    await servers.connected(place.database, (client) => setFence(client, closing))
   }
 }
 

@@ -82,8 +82,9 @@ async function inEachDatabase(workshop: Workshop, work: DatabaseWork): Promise<v
   let after: string | null = null
   do {
     const page = await listDatabases(workshop.catalog.db, after, limits.tenantsPerPageMax)
-    for (const { id, name, kind } of page) {
-      if (kind !== 'template') await workshop.administrator.connected(name, (client) => work(client, id))
+    for (const record of page) {
+      if (record.kind === 'template') continue
+      await workshop.servers.connected(record, (client) => work(client, record.id))
     }
     after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.id ?? null) : null
   } while (after !== null)

@@ -4,33 +4,18 @@ import type { ResolvedConfig } from '../config.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { ConnectionBudget } from '../session/connection-budget.ts'
-import type { PoolerTraits } from '../session/scope.ts'
 import { ScopedPool } from '../session/scoped-pool.ts'
-import { loginUrl } from './administrator.ts'
 import type { Login } from './logins.ts'
+import type { Servers } from './servers.ts'
 
 /** Pools of the databases tenants live in, for one purpose. */
 export interface Connections {
   /**
    * The pool of a database; it has no connection yet.
    *
-   * @throws QuickScaleError `CREDENTIAL_UNREADABLE`, `TENANCY_CLOSED`
+   * @throws QuickScaleError `CREDENTIAL_UNREADABLE`, `SERVER_UNKNOWN`, `TENANCY_CLOSED`
    */
   poolOf(database: DatabaseRecord): Promise<ScopedPool>
-}
-
-/** How tenants' connections come to a server: directly, or through a transaction pooler. */
-export interface Entrance {
-  loginUrlOf(databaseName: string, role: string, password: string): string
-  readonly pooler: PoolerTraits | null
-}
-
-export function createEntrance(config: Pick<ResolvedConfig, 'databaseUrl' | 'pooler'>): Entrance {
-  const base = config.pooler?.url ?? config.databaseUrl
-  return {
-    loginUrlOf: (databaseName, role, password) => loginUrl(base, databaseName, role, password),
-    pooler: config.pooler === undefined ? null : { namedStatements: config.pooler.namedStatements },
-  }
 }
 
 /** The budgets of all servers: shared by the pools of every purpose. */
@@ -65,13 +50,14 @@ export function createBudgets(perServer: number): Budgets {
 export function createConnections(
   config: ResolvedConfig['connections'],
   budgets: Budgets,
-  entrance: Entrance,
+  servers: Pick<Servers, 'of'>,
   loginOf: (database: DatabaseRecord) => Promise<Login>,
 ): Connections {
   // A pool that is forgotten while it is in use lives on: its budget and the routes to it hold it.
   const pools = new LRUCache<string, Promise<ScopedPool>>({ max: limits.poolsKept })
 
   const make = async (database: DatabaseRecord): Promise<ScopedPool> => {
+    const { entrance } = await servers.of(database.server)
     const login = await loginOf(database)
     // A budget made now would never be closed.
     if (budgets.closed) throw new QuickScaleError('TENANCY_CLOSED')
@@ -87,7 +73,7 @@ export function createConnections(
       statementTimeoutMs: config.statementTimeoutMs,
       pooler: entrance.pooler,
     }
-    return new ScopedPool(options, budgets.of(`${database.host}:${database.port}`))
+    return new ScopedPool(options, budgets.of(database.server))
   }
 
   return {

@@ -2,6 +2,7 @@ import { registerDatabase } from '../catalog/places.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { raiseSiloWall } from '../layout/compile.ts'
 import { applyMigrations } from '../migrations/apply.ts'
+import { primaryServer } from '../server-config.ts'
 import { buildDatabase, dropDatabase, inspectDatabase, isOpen } from './databases.ts'
 import { installationNames, type StrategyHandler } from './strategy.ts'
 import { countTenantRows } from './tenant-rows.ts'
@@ -12,7 +13,7 @@ export const database: StrategyHandler = {
   choose: async (workshop, tenantId) => {
     const name = installationNames(workshop.installation).silo(tenantId)
     const record = await registerDatabase(workshop.catalog.db, {
-      serverName: 'primary',
+      serverName: primaryServer,
       name,
       kind: 'silo',
       loginRole: name,
@@ -30,7 +31,7 @@ export const database: StrategyHandler = {
   inspect: async (workshop, tenantId, { database: record, schemaName }) => {
     const found = await inspectDatabase(workshop, record)
     if (!(await isOpen(workshop, record))) return found
-    const rows = await workshop.administrator.connected(record.name, (client) =>
+    const rows = await workshop.servers.connected(record, (client) =>
       countTenantRows(client, schemaName, tenantId),
     )
     return [...found, ...rows]

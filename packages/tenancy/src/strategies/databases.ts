@@ -13,9 +13,10 @@ import type { Login } from './logins.ts'
 import { furtherLoginName, type Holding, installationNames, type Workshop } from './strategy.ts'
 import { installKeys, tokenKeyOf } from './token-keys.ts'
 
-/** Finds a database that `migrate()` has made. */
-export async function requireDatabase(workshop: Workshop, name: string): Promise<DatabaseRecord> {
-  const record = await findDatabase(workshop.catalog.db, name)
+/** Finds the shared database that `migrate()` has made on a server. */
+export async function requireShared(workshop: Workshop, server: string): Promise<DatabaseRecord> {
+  const { shared } = installationNames(workshop.installation)
+  const record = await findDatabase(workshop.catalog.db, server, shared)
   if (record?.ready !== true)
     throw new QuickScaleError('NOT_INSTALLED', { installation: workshop.installation })
   return record
@@ -30,9 +31,9 @@ export async function buildDatabase(
   record: DatabaseRecord,
   furnish: (client: pg.Client) => Promise<void>,
 ): Promise<void> {
-  const { administrator, catalog } = workshop
+  const { servers, catalog } = workshop
   await createDatabase(workshop, record)
-  await administrator.connected(record.name, async (client) => {
+  await servers.connected(record, async (client) => {
     await upgradeObjects(client, 'tenant-database', 'quickscale')
     if (record.kind !== 'template') {
       for (const { id } of await listTokenKeys(catalog.db)) {
@@ -66,7 +67,7 @@ export async function applicationLogin(keys: KeyProvider, database: DatabaseReco
 }
 
 export async function dropDatabase(workshop: Workshop, record: DatabaseRecord): Promise<void> {
-  await workshop.administrator.connected(workshop.administrator.maintenanceDatabase, async (client) => {
+  await workshop.servers.onServer(record.server, async (client) => {
     await client.query(`drop database if exists ${quoteIdentifier(record.name)} with (force)`)
     for (const role of loginRoles(record)) {
       await client.query(`drop role if exists ${quoteIdentifier(role)}`)
@@ -82,11 +83,8 @@ function loginRoles({ loginRole }: DatabaseRecord): string[] {
 }
 
 /** What of a database and its login roles is on the server. */
-export async function inspectDatabase(
-  { administrator }: Workshop,
-  record: DatabaseRecord,
-): Promise<Holding[]> {
-  return await administrator.connected(administrator.maintenanceDatabase, async (client) => {
+export async function inspectDatabase({ servers }: Workshop, record: DatabaseRecord): Promise<Holding[]> {
+  return await servers.onServer(record.server, async (client) => {
     const { rows } = await client.query<Pick<Holding, 'name'> & { kind: 'database' | 'role' }>(
       `select 'database' as kind, datname::text as name from pg_database where datname = $1
        union all select 'role', rolname::text from pg_roles where rolname = any ($2)`,
@@ -97,8 +95,8 @@ export async function inspectDatabase(
 }
 
 /** Whether a database can be connected to: it may be half made, or half dropped. */
-export async function isOpen({ administrator }: Workshop, record: DatabaseRecord): Promise<boolean> {
-  return await administrator.connected(administrator.maintenanceDatabase, async (client) => {
+export async function isOpen({ servers }: Workshop, record: DatabaseRecord): Promise<boolean> {
+  return await servers.onServer(record.server, async (client) => {
     const { rowCount } = await client.query(
       // A DROP DATABASE that was interrupted leaves -2 behind.
       'select from pg_database where datname = $1 and datallowconn and datconnlimit <> -2',
@@ -111,7 +109,7 @@ export async function isOpen({ administrator }: Workshop, record: DatabaseRecord
 async function createDatabase(workshop: Workshop, record: DatabaseRecord): Promise<void> {
   const name = quoteIdentifier(record.name)
   const template = record.kind === 'silo' ? installationNames(workshop.installation).template : 'template0'
-  await workshop.administrator.connected(workshop.administrator.maintenanceDatabase, async (client) => {
+  await workshop.servers.onServer(record.server, async (client) => {
     const { rowCount } = await client.query('select from pg_database where datname = $1', [record.name])
     if (rowCount === 0) await cloneDatabase(client, name, quoteIdentifier(template))
     await client.query(`revoke all on database ${name} from public`)
@@ -123,7 +121,7 @@ async function createDatabase(workshop: Workshop, record: DatabaseRecord): Promi
  * A template in use cannot be cloned; whoever upgrades it is soon done. A new database is everybody's to connect to:
  * nobody is let in before the right is revoked.
  */
-async function cloneDatabase(client: pg.Client, name: string, template: string): Promise<void> {
+async function cloneDatabase(client: pg.ClientBase, name: string, template: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       await client.query(

@@ -53,7 +53,7 @@ export async function loginFor(
       role: furtherLoginName(database.loginRole, purpose),
       password: randomBytes(24).toString('base64url'),
     }
-    await workshop.administrator.connected(database.name, (client) =>
+    await workshop.servers.connected(database, (client) =>
       inTransaction(client, () => makeRole(client, database, login, kinds[purpose])),
     )
     const purposeText = credentialPurpose(database, purpose)

@@ -1,21 +1,18 @@
-import { requireDatabase } from './databases.ts'
-import { installationNames, type StrategyHandler } from './strategy.ts'
+import { primaryServer } from '../server-config.ts'
+import { requireShared } from './databases.ts'
+import type { StrategyHandler } from './strategy.ts'
 import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 
 /** Rows in the shared tables: the place exists already. */
 export const rls: StrategyHandler = {
   name: 'rls',
   choose: async (workshop) => ({
-    database: await requireDatabase(workshop, installationNames(workshop.installation).shared),
+    database: await requireShared(workshop, primaryServer),
     schemaName: 'app',
   }),
   build: async () => undefined,
   inspect: (workshop, tenantId, place) =>
-    workshop.administrator.pooled(place.database.name, (client) =>
-      countTenantRows(client, place.schemaName, tenantId),
-    ),
+    workshop.servers.pooled(place.database, (client) => countTenantRows(client, place.schemaName, tenantId)),
   demolish: (workshop, tenantId, place) =>
-    workshop.administrator.pooled(place.database.name, (client) =>
-      deleteTenantRows(client, place.schemaName, tenantId),
-    ),
+    workshop.servers.pooled(place.database, (client) => deleteTenantRows(client, place.schemaName, tenantId)),
 }

@@ -8,8 +8,9 @@ import {
   drawBlueprint,
   replayBlueprint,
 } from '../migrations/blueprint.ts'
-import { requireDatabase } from './databases.ts'
-import { installationNames, type StrategyHandler, type Workshop } from './strategy.ts'
+import { primaryServer } from '../server-config.ts'
+import { requireShared } from './databases.ts'
+import type { StrategyHandler, Workshop } from './strategy.ts'
 import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 
 /** The newest one, drawn when the first schema was made. */
@@ -19,13 +20,13 @@ const blueprints = new WeakMap<Workshop, Blueprint>()
 export const schema: StrategyHandler = {
   name: 'schema',
   choose: async (workshop, tenantId) => ({
-    database: await requireDatabase(workshop, installationNames(workshop.installation).shared),
+    database: await requireShared(workshop, primaryServer),
     schemaName: tenantSchemaName(tenantId),
   }),
   build: async (workshop, tenantId, place) => {
     const files = await workshop.migrations()
     const own = { schema: place.schemaName, tenantId }
-    await workshop.administrator.pooled(place.database.name, async (client) => {
+    await workshop.servers.pooled(place.database, async (client) => {
       const known = blueprints.get(workshop)
       if (known?.key === blueprintKey(files) && (await replayBlueprint(client, own, known, files))) return
       await client.query(createPlaceSchema(place.schemaName))
@@ -42,7 +43,7 @@ export const schema: StrategyHandler = {
     })
   },
   inspect: async (workshop, tenantId, place) =>
-    await workshop.administrator.pooled(place.database.name, async (client) => {
+    await workshop.servers.pooled(place.database, async (client) => {
       const { rowCount } = await client.query(
         `select from pg_namespace where nspname = $1
          union all select from quickscale.migration where schema_name = $1`,
@@ -56,7 +57,7 @@ export const schema: StrategyHandler = {
       ]
     }),
   demolish: async (workshop, tenantId, place) => {
-    await workshop.administrator.pooled(place.database.name, async (client) => {
+    await workshop.servers.pooled(place.database, async (client) => {
       await inTransaction(client, async () => {
         await client.query(`drop schema if exists ${quoteIdentifier(place.schemaName)} cascade`)
         await client.query('delete from quickscale.migration where schema_name = $1', [place.schemaName])

@@ -4,13 +4,13 @@ import type { LoginPurpose } from '../catalog/tables.ts'
 import type { KeyProvider } from '../key-provider.ts'
 import type { MigrationFile } from '../migrations/files.ts'
 import type { Strategy } from '../tenant.ts'
-import type { Administrator } from './administrator.ts'
+import type { Servers } from './servers.ts'
 
 /** What making a place needs. */
 export interface Workshop {
   readonly installation: string
   readonly catalog: Catalog
-  readonly administrator: Administrator
+  readonly servers: Servers
   readonly masterKey: Buffer
   readonly keyProvider: KeyProvider
   readonly migrations: () => Promise<readonly MigrationFile[]>

@@ -18,7 +18,7 @@ import { createTenancy, type Tenancy } from '../tenancy.ts'
 /** A configuration without what the tests do not choose. */
 export type TestTenancyConfig<DB = unknown> = Omit<
   TenancyConfig<TenantHandle<DB>>,
-  'installation' | 'masterKey' | 'keyProvider'
+  'installation' | 'masterKey' | 'keyProvider' | 'servers'
 >
 
 /** A tenancy that is gone when it is closed. */

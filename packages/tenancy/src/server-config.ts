@@ -1,0 +1,87 @@
+import { z } from 'zod'
+import { limits } from './limits.ts'
+
+/** The server that `databaseUrl` names: it holds the catalog, and tenants like any other. */
+export const primaryServer = 'primary'
+
+/** A transaction pooler, PgBouncer for instance, in front of a server. */
+export interface PoolerConfig {
+  /** `postgres://` URL; database, user and password are replaced by those of the tenants' databases. */
+  url: string
+  /**
+   * It makes prepared statements known to every backend (PgBouncer from 1.21 on, with `max_prepared_statements`).
+   * @defaultValue false
+   */
+  namedStatements?: boolean | undefined
+}
+
+/** A server that tenants live on. */
+export interface ServerConfig {
+  /**
+   * `postgres://` URL of an administrator of the server (CREATEDB, CREATEROLE, BYPASSRLS). Required, but for `primary`:
+   * that is where `databaseUrl` leads.
+   */
+  url?: string | undefined
+  /**
+   * Queries of tenants on this server go through this pooler; for `primary` it is the configuration's own `pooler`.
+   * @defaultValue none
+   */
+  pooler?: PoolerConfig | undefined
+}
+
+/** A server's configuration with every default filled in. */
+export interface ResolvedServer {
+  readonly url?: string | undefined
+  readonly pooler?: { readonly url: string; readonly namedStatements: boolean } | undefined
+}
+
+export const postgresUrl = z.string().refine(isPostgresUrl, 'must be a URL that begins with postgres://')
+
+export const poolerSchema = z.strictObject({ url: postgresUrl, namedStatements: z.boolean().default(false) })
+
+export const serverSchema = z.strictObject({ url: postgresUrl.optional(), pooler: poolerSchema.optional() })
+
+/** The servers by name; `primary` is always one of them, and the first. */
+export const serversSchema = z
+  .record(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/), serverSchema)
+  .refine(
+    (servers) => Object.keys(servers).length <= limits.serversMax,
+    `must be ${limits.serversMax} servers at most`,
+  )
+  .prefault({})
+  .transform(({ [primaryServer]: primary = {}, ...others }) => ({ [primaryServer]: primary, ...others }))
+
+/** What is wrong with servers that are right one by one. */
+export function findServerProblems(
+  databaseUrl: string,
+  servers: Readonly<Record<string, ResolvedServer>>,
+): { path: string[]; message: string }[] {
+  const names = new Map([[addressOf(databaseUrl), primaryServer]])
+  return Object.entries(servers).flatMap(([name, { url, pooler }]) => {
+    const path = (key: string) => ['servers', name, key]
+    if (name === primaryServer) {
+      return [
+        ...(url === undefined ? [] : [{ path: path('url'), message: 'must be left out: it is databaseUrl' }]),
+        ...(pooler === undefined
+          ? []
+          : [{ path: path('pooler'), message: "must be left out: it is the configuration's own pooler" }]),
+      ]
+    }
+    if (url === undefined) return [{ path: path('url'), message: 'is missing' }]
+    // Both would call their databases and roles the same, and have them for their own.
+    const known = names.get(addressOf(url))
+    if (known !== undefined)
+      return [{ path: path('url'), message: `must not lead to the server ${known} too` }]
+    names.set(addressOf(url), name)
+    return []
+  })
+}
+
+function addressOf(url: string): string {
+  const { hostname, port } = new URL(url)
+  return `${hostname.toLowerCase()}:${port || '5432'}`
+}
+
+function isPostgresUrl(value: string): boolean {
+  return URL.canParse(value) && /^postgres(ql)?:$/.test(new URL(value).protocol)
+}
