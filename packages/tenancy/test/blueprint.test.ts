@@ -7,12 +7,16 @@ import { readMigrations } from '../src/migrations/files.ts'
 import { TestInstallation } from './support/installation.ts'
 import { snapshotOfShape } from './support/layout-snapshot.ts'
 
+const directories = ['migrations', 'reference'].map((name) =>
+  fileURLToPath(new URL(`./support/${name}`, import.meta.url)),
+)
+
 let installation: TestInstallation
 let client: pg.Client
 
 beforeAll(async () => {
   // `one` is made by the migrations, `two` from the blueprint that was drawn then.
-  installation = await TestInstallation.open('schema')
+  installation = await TestInstallation.open('schema', { migrations: directories })
   const url = new URL(inject('databaseUrl'))
   url.pathname = `/${installation.name}_pool`
   client = new pg.Client({ connectionString: url.href })
@@ -42,6 +46,9 @@ test('a place made from a blueprint has the shape of one that the migrations mad
   const tenant = installation.tenancy.tenant('two')
   await tenant.query("insert into note (id, body) values (1, 'of two')")
   expect((await tenant.query('select body from note')).rows).toEqual([{ body: 'of two' }])
+  const countries = await installation.tenancy.tenant('one').query('select * from country order by code')
+  expect(countries.rows).toHaveLength(2)
+  expect((await tenant.query('select * from country order by code')).rows).toEqual(countries.rows)
 })
 
 test('an interrupted place is gone on with by the migrations, and not made from the blueprint', async () => {
@@ -60,7 +67,7 @@ test.each([
   const schemas =
     "select array_agg(nspname order by nspname) as names from pg_namespace where nspname ~ '^tenant_'"
   const before = await client.query(schemas)
-  const files = await readMigrations([fileURLToPath(new URL('./support/migrations', import.meta.url))])
+  const files = await readMigrations(directories)
   const { textFor } = await drawBlueprint(client, await placeOf('one'), files, statements)
   expect(textFor(await placeOf('two'))).toBeNull()
   expect((await client.query(schemas)).rows).toEqual(before.rows)

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { strategies, TestInstallation } from './support/installation.ts'
@@ -7,7 +8,13 @@ describe('the drift check', () => {
 
   beforeAll(async () => {
     const plans = Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }]))
-    installation = await TestInstallation.open('rls', { plans: { only: { strategy: 'rls' }, ...plans } })
+    const migrations = ['migrations', 'reference'].map((name) =>
+      fileURLToPath(new URL(`./support/${name}`, import.meta.url)),
+    )
+    installation = await TestInstallation.open('rls', {
+      migrations,
+      plans: { only: { strategy: 'rls' }, ...plans },
+    })
     for (const plan of strategies)
       await installation.tenancy.tenants.create({ slug: `on-${plan}`, name: plan, plan })
   })
@@ -38,6 +45,7 @@ describe('the drift check', () => {
       await byHand(database, (client) =>
         client.query(
           `set search_path to "${schema}"; create index by_hand on note (body); alter table note alter column body drop not null;
+           update country set name = 'Allemagne' where code = 'DE'; grant insert on country to quickscale_runtime;
            drop policy quickscale_tenant on author; alter table note drop constraint note_pkey cascade`,
         ),
       )
@@ -59,6 +67,8 @@ describe('the drift check', () => {
           'column note.body changed',
           'policy author.quickscale_tenant lost',
           'constraint note.note_pkey lost',
+          'rows country changed',
+          'table country changed',
         ]),
       )
       for (const { remedy } of here) expect(remedy).toMatch(/\w.*\.$/)

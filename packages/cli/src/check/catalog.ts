@@ -110,6 +110,11 @@ export function tablesOf({ relations }: Catalog): Relation[] {
   return relations.filter(({ kind }) => kind !== 'v')
 }
 
+/** A reference table of a place: it has the same rows for all tenants, who do not write it. */
+export function isShared({ kind, columns }: Relation): boolean {
+  return kind !== 'v' && columns.every(({ name }) => name !== 'tenant_id')
+}
+
 export function viewsOf({ relations }: Catalog): Relation[] {
   return relations.filter(({ kind }) => kind === 'v')
 }

@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
-import { type Catalog, quoted, tablesOf } from './catalog.ts'
+import { type Catalog, isShared, quoted, tablesOf } from './catalog.ts'
 import type { Mapping } from './mapping.ts'
 import type { Original } from './original.ts'
 import type { TenantPlace } from './places.ts'
@@ -44,11 +44,23 @@ export async function copyRows(
         const columns = table.columns.map(({ name }) => name).filter((name) => writable.has(name))
         const list = columns.map((name) => `${pg.escapeIdentifier(name)}, `).join('')
         const rows = `${table.kind === 'r' ? 'only ' : ''}${quoted(table.schema, table.name)}`
+        const into = quoted(place.schema, copy.name)
+        if (isShared(copy)) {
+          // The other tenant of the place may have brought them.
+          const { rowCount } = await target.query(`select from ${into} limit 1`)
+          if (rowCount !== 0 || columns.length === 0) continue
+          const own = columns.map(pg.escapeIdentifier).join(', ')
+          await pipeline(
+            source.query(copyTo(`copy (select ${own} from ${rows}) to stdout`)),
+            target.query(copyFrom(`copy ${into} (${own}) from stdin`)),
+          )
+          continue
+        }
         await pipeline(
           source.query(
             copyTo(`copy (select ${list}${pg.escapeLiteral(place.tenantId)} from ${rows}) to stdout`),
           ),
-          target.query(copyFrom(`copy ${quoted(place.schema, copy.name)} (${list}tenant_id) from stdin`)),
+          target.query(copyFrom(`copy ${into} (${list}tenant_id) from stdin`)),
         )
       }
       await setPositions(target, original, place, { catalog, mapping })

@@ -30,4 +30,6 @@ select class.relname as index, owner.relname as table, am.amname as method,
   join pg_operator operator on operator.oid = amop.amopopr
   join pg_proc proc on proc.oid = operator.oprcode
  where place.nspname = $1
+   -- A @shared table has no policy.
+   and owner.relrowsecurity
  order by class.relname, amop.amopstrategy

@@ -103,6 +103,8 @@ select
              or not relation.relispartition and exists (select from pg_inherits where inhrelid = relation.oid) as inherits,
            (select inhparent from pg_inherits where inhrelid = relation.oid and relation.relispartition) as "partitionOf",
            coalesce(relation.reloptions, '{}') as options,
+           relation.relkind in ('r', 'p')
+             and coalesce(obj_description(relation.oid, 'pg_class') ~ '(^|\s)@shared($|[\s.,;:!?])', false) as shared,
            (select coalesce(json_agg(json_build_object(
                      'grantee', case grantee when 0 then 'public' else pg_get_userbyid(grantee) end,
                      'privilege', lower(privilege_type), 'grantable', is_grantable)), '[]')
@@ -116,7 +118,13 @@ select
            case when base.typtype = 'c' and (select relkind from pg_class where oid = base.typrelid) <> 'c'
                 then 'row' else base.typtype::text end as "typeKind",
            attribute.attnotnull as "notNull", attribute.attidentity as identity, attribute.attgenerated as generated,
-           attribute.attacl is not null as "ownGrants",
+           (select coalesce(json_agg(json_build_object(
+                     'grantee', case grantee when 0 then 'public' else pg_get_userbyid(grantee) end,
+                     'privilege', lower(privilege_type), 'grantable', is_grantable)), '[]')
+              from aclexplode(attribute.attacl)) as grants,
+           exists (select from regexp_matches(attrdef.adbin::text, ':(?:funcid|opfuncid) (\d+) ', 'g') as called (ids)
+                     join pg_proc on pg_proc.oid = called.ids[1]::oid where provolatile <> 'i')
+             or coalesce(attrdef.adbin::text ~ '{SQLVALUEFUNCTION ', false) as "changingDefault",
            pg_get_expr(attrdef.adbin, attrdef.adrelid) as "default",
            coalesce(attrdef.adbin::text ~ ':funcid (1574|1575|1576|1765|2559) ', false) as "usesSequence",
            (select depend.objid::regclass::text

@@ -10,6 +10,7 @@ import { createIndexes, dropIndexes, helpersOf, refuseIndexes } from './compile/
 import { refuseKeys } from './compile/keys.ts'
 import { attachIndexes, preparePartitioned, refusePartitions } from './compile/partitions.ts'
 import { completeRoutines, refuseRoutines } from './compile/routines.ts'
+import { refuseShared } from './compile/shared.ts'
 import { refuseOutsiders, refuseStrangers } from './compile/strangers.ts'
 import { completeTable, refuseTables } from './compile/tables.ts'
 import { guardTables, refuseTriggers } from './compile/triggers.ts'
@@ -20,7 +21,7 @@ import { ensureHelpers } from './extensions.ts'
 import { introspect, introspectState } from './introspect.ts'
 import { asMigrator } from './migrator.ts'
 import { layoutRefused } from './refused.ts'
-import { type LayoutRefusal, OWN_CHECK, type Shape, type State, type Wall } from './shape.ts'
+import { type LayoutRefusal, OWN_CHECK, type Shape, type State, type Table, type Wall } from './shape.ts'
 
 export type { LayoutRefusal, Wall } from './shape.ts'
 
@@ -77,7 +78,7 @@ export async function raiseSiloWall(
   await asMigrator(client, async () => {
     const { tables } = await introspectOrRefuse(client, schema)
     const statements = tables
-      .filter(({ partitionOf }) => partitionOf === null)
+      .filter(({ partitionOf, shared }) => partitionOf === null && !shared)
       .filter(({ constraints }) => constraints.every(({ name }) => name !== OWN_CHECK))
       .map(({ name }) => `alter table ${quoteQualified(schema, name)} ${tenantClauses(wall).join(', ')}`)
     if (statements.length > 0) await client.query(statements.join(';\n'))
@@ -149,10 +150,13 @@ function refusalsOf(shape: Shape, state: State, wall: Wall): LayoutRefusal[] {
     ...refuseSequences(shape),
     ...refuseViews(shape, wall),
     ...refuseGrants(shape, wall),
-    ...shape.tables.flatMap((table) =>
-      table.known ? refuseBrokenWall(table, wall) : refuseForeignWall(table),
-    ),
+    ...refuseShared(shape),
+    ...shape.tables.flatMap((table) => refuseWall(table, wall)),
   ]
+}
+
+function refuseWall(table: Table, wall: Wall): LayoutRefusal[] {
+  return table.known && !table.shared ? refuseBrokenWall(table, wall) : refuseForeignWall(table)
 }
 
 function statementsOf(shape: Shape, state: State, wall: Wall): string[] {
@@ -166,7 +170,9 @@ function statementsOf(shape: Shape, state: State, wall: Wall): string[] {
     ...convertSerials(shape, state),
     ...shape.tables.flatMap((table) => preparePartitioned(schema, table, wall)),
     ...shape.tables.flatMap((table) => completeTable(schema, table, wall)),
-    ...shape.tables.filter(({ known }) => !known).map((table) => createPolicy(schema, table, wall)),
+    ...shape.tables
+      .filter(({ known, shared }) => !known && !shared)
+      .map((table) => createPolicy(schema, table, wall)),
     ...shape.tables.flatMap((table) => createIndexes(schema, table, wall)),
     ...attachIndexes(shape, wall),
     ...shape.tables.flatMap((table) => addForeignKeys(shape, table, wall)),

@@ -7,6 +7,7 @@ import { planEdits } from './fit/edits.ts'
 import { mayEvaluate, refuseEvaluated } from './fit/evaluated.ts'
 import { planExtensions } from './fit/extensions.ts'
 import { KnownTables } from './fit/known-tables.ts'
+import { mayWriteRows, refuseSharedRows } from './fit/shared-rows.ts'
 import { applyEdits, type SourceText } from './fit/source-text.ts'
 import { refuseStatements } from './fit/statements.ts'
 import { introspect } from './introspect.ts'
@@ -23,8 +24,8 @@ import { standInName } from './stand-in.ts'
  *
  * @param client an administrator's connection in the transaction that the migration will run in; makes the stand-ins
  * @returns the SQL to run in place of `sql`; the same text when nothing had to change
- * @throws QuickScaleError `LAYOUT_REFUSED` when the text cannot be parsed, inserts rows, holds anonymous code, or when an
- *   index needs a name
+ * @throws QuickScaleError `LAYOUT_REFUSED` when the text cannot be parsed, inserts rows of tenants, holds anonymous code, or when
+ *   an index needs a name
  * @example await client.query(await fitMigration(client, { schema: 'app', wall: { kind: 'rls' }, sql }))
  */
 export async function fitMigration(
@@ -38,13 +39,21 @@ export async function fitMigration(
   if (refusals.length > 0) throw layoutRefused(refusals)
   for (const name of extensions.wanted) await ensureExtension(client, name)
   // A first look without the database: most migrations only touch what they make themselves.
-  if (!planEdits(source, KnownTables.any(schema), wall).touchesOthers && !mayEvaluate(source))
+  if (
+    !planEdits(source, KnownTables.any(schema), wall).touchesOthers &&
+    !mayEvaluate(source) &&
+    !mayWriteRows(source)
+  )
     return applyEdits(source, extensions.edits)
   return await asMigrator(client, async () => {
     const shape = await introspect(client, schema)
     if (!shape) return applyEdits(source, extensions.edits)
     const plan = planEdits(source, KnownTables.of(shape), wall)
-    const impossible = [...plan.refusals, ...refuseEvaluated(source, shape)]
+    const impossible = [
+      ...plan.refusals,
+      ...refuseEvaluated(source, shape),
+      ...(await refuseSharedRows(client, source, shape)),
+    ]
     if (impossible.length > 0) throw layoutRefused(impossible)
     await ensureHelpers(client, plan.helpers)
     const statements = [...plan.standIns.values()].flatMap(({ table, key, filled }) => {

@@ -14,6 +14,7 @@ import {
   type Shape,
   type StandIn,
   type State,
+  type Table,
   type View,
 } from './shape.ts'
 import { standsFor } from './stand-in.ts'
@@ -25,7 +26,7 @@ type BareSequence = Omit<Sequence, 'persistence' | 'grants'>
 
 interface Row {
   readonly schema: Shape['schema'] | null
-  readonly relations: readonly Omit<Relation, 'columns'>[]
+  readonly relations: readonly (Omit<Relation, 'columns'> & Pick<Table, 'shared'>)[]
   readonly columns: readonly Part<Column>[]
   readonly constraints: readonly Part<Constraint>[]
   readonly indexes: readonly Part<Index>[]

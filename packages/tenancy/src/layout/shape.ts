@@ -54,6 +54,8 @@ export interface Relation {
 export interface Table extends Relation {
   /** Completed by an earlier migration. */
   readonly known: boolean
+  /** A reference table, by the word `@shared` in its comment: all tenants of the place read it, migrations write it. */
+  readonly shared: boolean
   readonly constraints: readonly Constraint[]
   /** Every index, those of keys included. */
   readonly indexes: readonly Index[]
@@ -145,8 +147,10 @@ export interface Column extends TypeUse {
   readonly notNull: boolean
   readonly identity: string
   readonly generated: string
-  readonly ownGrants: boolean
+  readonly grants: readonly Grant[]
   readonly default: string | null
+  /** The default need not be the same value each time. */
+  readonly changingDefault: boolean
   readonly usesSequence: boolean
   /** The default is exactly nextval() of a sequence the column owns. */
   readonly serial: boolean

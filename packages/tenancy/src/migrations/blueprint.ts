@@ -2,6 +2,7 @@ import pg from 'pg'
 import { quoteIdentifier, quoteLiteral, tenantSchemaName } from '../identifiers.ts'
 import { introspect } from '../layout/introspect.ts'
 import type { MigrationFile } from './files.ts'
+import { digestSharedTables } from './shared-rows.ts'
 
 // A place of a tenant's own is made by replaying every migration and completing what it made: fifteen round trips per
 // file, most of them questions. The answers are the same every time, so what the first place was told is kept as one
@@ -93,7 +94,10 @@ export function createPlaceSchema(schema: string): string {
 /** Everything the layout knows of a place, without what differs between two places of one shape. */
 async function describeShape(client: pg.ClientBase, place: OwnPlace): Promise<string> {
   const shape = await introspect(client, place.schema)
-  const text = JSON.stringify(shape, (field, value) => (/oid$|^relid$/i.test(field) ? undefined : value))
+  const rows = await digestSharedTables(client, place.schema)
+  const text = JSON.stringify({ shape, rows }, (field, value) =>
+    /oid$|^relid$/i.test(field) ? undefined : value,
+  )
   return text.replaceAll(place.schema, 'place').replaceAll(place.tenantId, 'tenant')
 }
 

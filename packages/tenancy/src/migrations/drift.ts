@@ -4,6 +4,7 @@ import { quoteIdentifier } from '../identifiers.ts'
 import { placeSearchPath } from '../layout/migrator.ts'
 import { appliedMigrations, type MigrationTarget, runMigration } from './apply.ts'
 import type { MigrationFile } from './files.ts'
+import { digestSharedTables } from './shared-rows.ts'
 
 const description = readFileSync(new URL('../../sql/layout/describe.sql', import.meta.url), 'utf8')
 
@@ -81,8 +82,10 @@ async function describe(client: pg.ClientBase, target: MigrationTarget): Promise
   const { rows } = await client.query<DescribedObject>(description, [target.schema])
   await client.query('reset search_path')
   const tenantId = tenantOf(target)
+  const shared = await digestSharedTables(client, target.schema)
+  const contents = shared.map(({ table, content }) => ({ kind: 'rows', object: table, definition: content }))
   return new Map(
-    rows.map(({ kind, object, definition }) => {
+    [...rows, ...contents].map(({ kind, object, definition }) => {
       const text = tenantId === null ? definition : definition.replaceAll(tenantId, '<tenant>')
       return [`${kind} ${object}`, { kind, object, definition: text }]
     }),

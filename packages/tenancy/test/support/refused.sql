@@ -223,3 +223,23 @@ alter policy quickscale_tenant on known to quickscale_owner
 alter table known disable row level security
 -- row level security no longer forced | tenant wall | known
 alter table known no force row level security
+-- a foreign key from a reference table to a table of tenants | foreign key | place.place_known_fkey
+create table place (id integer primary key, known integer references known); comment on table place is '@shared'
+-- a foreign key to a reference table that deletes rows of tenants | foreign key | notes.notes_place_fkey
+create table place (id integer primary key); comment on table place is '@shared'; create table notes (id integer primary key, place integer references place on delete cascade)
+-- a foreign key to a reference table that changes rows of tenants | foreign key | notes.notes_place_fkey
+create table place (id integer primary key); comment on table place is '@shared'; create table notes (id integer primary key, place integer references place on update cascade)
+-- a foreign key to a reference table that sets columns to null | foreign key | notes.notes_place_fkey
+create table place (id integer primary key); comment on table place is '@shared'; create table notes (id integer primary key, place integer references place on delete set null)
+-- a trigger on a reference table | trigger | copy on schema.place
+create table place (id integer primary key); comment on table place is '@shared'; create function copy() returns trigger language plpgsql as $$ begin insert into known values (new.id); return new; end $$; create trigger copy after insert on place for each row execute function copy()
+-- a partitioned reference table | shared table | place
+create table place (id integer primary key) partition by list (id); comment on table place is '@shared'
+-- a partition as a reference table | shared table | notes_1
+create table notes (id integer primary key) partition by list (id); create table notes_1 partition of notes for values in (1); comment on table notes_1 is '@shared'
+-- a default of a reference table that changes | default | place.at
+create table place (id integer primary key, at timestamptz default now()); comment on table place is '@shared'
+-- a complete table that becomes a reference table | shared table | known
+comment on table known is '@shared'
+-- a trigger that reads, and rows that fire it | trigger | peek
+create function peek() returns trigger language plpgsql as $$ begin new.name := (select max(name) from known); return new; end $$; create trigger peek before update on known for each row execute function peek(); update known set name = name

@@ -21,6 +21,11 @@ INSERT INTO person (name) VALUES ('never');
 \endif
 INSERT INTO pet VALUES (1, 1, 'cat'); INSERT INTO pet VALUES (2, 2, 'dog');
 INSERT INTO pet SELECT n, 1 + n % 3, 'cat' FROM generate_series(3, 2000) AS n;
+CREATE TABLE breed (id serial PRIMARY KEY, name text NOT NULL UNIQUE, since date);
+COMMENT ON TABLE breed IS 'the same for everybody: @shared';
+INSERT INTO breed (name) VALUES ('Manx'), ('Pug');
+ALTER TABLE person ADD likes text REFERENCES breed (name);
+UPDATE person SET likes = 'Manx' WHERE id = 1;
 CREATE INDEX pet_kind_idx ON pet (kind);
 CREATE VIEW cats AS SELECT * FROM pet WHERE kind = 'cat';
 \frobnicate

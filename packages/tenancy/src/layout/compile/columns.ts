@@ -49,8 +49,9 @@ function refuseColumn(shape: Shape, table: Table, column: Column): LayoutRefusal
   return refusals
 }
 
-function refuseOwnGrants(table: Table, { name, ownGrants }: Column): LayoutRefusal[] {
-  if (!ownGrants) return []
+function refuseOwnGrants(table: Table, { name, grants }: Column): LayoutRefusal[] {
+  // Those of a reference table are the layout's: grants.ts.
+  if (table.shared || grants.length === 0) return []
   return [
     {
       kind: 'grant',

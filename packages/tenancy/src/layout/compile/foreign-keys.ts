@@ -27,6 +27,9 @@ interface Reference {
   readonly parentColumns: readonly string[]
   readonly setColumns: readonly string[]
   readonly complete: boolean
+  /** Whose rows are whose: from a table of tenants to one of them, to a reference table, and so on. */
+  readonly from: 'tenants' | 'shared'
+  readonly to: 'tenants' | 'shared'
 }
 
 export function dropForeignKeys(shape: Shape, wall: Wall): string[] {
@@ -61,7 +64,7 @@ export function refuseForeignKeys(shape: Shape): LayoutRefusal[] {
   return shape.tables.flatMap((table) =>
     table.constraints
       .filter(isOwn)
-      .flatMap((key) => refuseForeignKey(`${table.name}.${key.name}`, key, read(shape, key))),
+      .flatMap((key) => refuseForeignKey(`${table.name}.${key.name}`, key, read(shape, table, key))),
   )
 }
 
@@ -73,7 +76,7 @@ function isOwn({ type, inheritedFrom }: Constraint): boolean {
 function incomplete(shape: Shape, table: Table, wall: Wall): { key: Constraint; reference: Reference }[] {
   return table.constraints
     .filter(isOwn)
-    .map((key) => ({ key, reference: read(shape, key) }))
+    .map((key) => ({ key, reference: read(shape, table, key) }))
     .filter(({ key, reference }) => !reference.complete || !reliesOnCompleteKey(shape, key, wall))
 }
 
@@ -81,21 +84,25 @@ function incomplete(shape: Shape, table: Table, wall: Wall): { key: Constraint; 
 function reliesOnCompleteKey(shape: Shape, { parentOid, indexOid }: Constraint, wall: Wall): boolean {
   const parent = shape.tables.find(({ oid }) => oid === parentOid)
   const index = parent?.indexes.find(({ oid }) => oid === indexOid)
+  if (parent?.shared) return true
   return index !== undefined && hasCompleteColumns(wall, index)
 }
 
-function read(shape: Shape, key: Constraint): Reference {
+function read(shape: Shape, table: Table, key: Constraint): Reference {
   const parent = shape.tables.find(({ oid }) => oid === key.parentOid)
   const standIn = shape.standIns.find(({ oid }) => oid === key.parentOid)
   const led = key.columns[0] === TENANT_COLUMN && key.parentColumns[0] === TENANT_COLUMN
   const columns = led ? key.columns.slice(1) : key.columns
   const setColumns = setList(key, columns)
+  const plain = table.shared || parent?.shared === true
   return {
     parent: parent?.name ?? standIn?.original,
     columns,
     parentColumns: led ? key.parentColumns.slice(1) : key.parentColumns,
     setColumns,
-    complete: led && key.match === 's' && String(setColumns) === String(key.setColumns),
+    complete: plain || (led && key.match === 's' && String(setColumns) === String(key.setColumns)),
+    from: table.shared ? 'shared' : 'tenants',
+    to: parent?.shared === true ? 'shared' : 'tenants',
   }
 }
 
@@ -140,7 +147,9 @@ function refuseForeignKey(object: string, key: Constraint, reference: Reference)
       'Reference a table of the same migrations.',
     )
   }
-  if (key.onUpdate === 'n' || key.onUpdate === 'd') {
+  refusals.push(...refuseBetween(object, key, reference))
+  const plain = reference.from === 'shared' || reference.to === 'shared'
+  if (!plain && (key.onUpdate === 'n' || key.onUpdate === 'd')) {
     refuse(
       'ON UPDATE SET NULL and SET DEFAULT would set tenant_id too',
       'Use ON UPDATE CASCADE or no action.',
@@ -152,13 +161,42 @@ function refuseForeignKey(object: string, key: Constraint, reference: Reference)
       `Leave ${TENANT_COLUMN} out; the layout puts it first.`,
     )
   }
-  if (key.onDelete === 'n' && key.match === 'f' && reference.setColumns.length < reference.columns.length) {
+  if (
+    !plain &&
+    key.onDelete === 'n' &&
+    key.match === 'f' &&
+    reference.setColumns.length < reference.columns.length
+  ) {
     refuse(
       'MATCH FULL cannot hold after SET NULL of some of its columns',
       'Set all of them, or use MATCH SIMPLE.',
     )
   }
-  if (checkName(key) === undefined)
+  if (!plain && checkName(key) === undefined)
     refuse('its name is too long for the check of MATCH FULL', 'Use at most 47 bytes.')
   return refusals
+}
+
+/** What a foreign key may not do that begins or ends at a reference table. */
+function refuseBetween(object: string, key: Constraint, { from, to, parent }: Reference): LayoutRefusal[] {
+  if (from === 'shared' && to === 'tenants' && parent !== undefined) {
+    return [
+      {
+        kind: 'foreign key',
+        object,
+        reason: 'a row that all tenants read would refer to the row of one of them',
+        remedy: 'Reference another @shared table, or keep the reference in a table of tenants.',
+      },
+    ]
+  }
+  const writes = [key.onDelete, key.onUpdate].some((action) => action !== 'a' && action !== 'r')
+  if (from === 'shared' || to === 'tenants' || !writes) return []
+  return [
+    {
+      kind: 'foreign key',
+      object,
+      reason: 'a change of the @shared table would write into the rows of every tenant',
+      remedy: 'Leave ON DELETE and ON UPDATE out, or use RESTRICT.',
+    },
+  ]
 }

@@ -6,6 +6,7 @@ import {
   OWNER_ROLE,
   type Relation,
   type Shape,
+  type Table,
   type Wall,
 } from '../shape.ts'
 import { wallParts } from './walls.ts'
@@ -22,7 +23,7 @@ export function grantRights(shape: Shape, wall: Wall): string[] {
   const lacking = [wallParts(wall).runtimeRole, READER_ROLE].filter(
     (role) => !grants.some(({ grantee, privilege }) => grantee === role && privilege === 'usage'),
   )
-  const made = [...shape.tables.filter(isWhole), ...shape.views]
+  const made = [...shape.tables.filter((table) => isWhole(table) && !table.shared), ...shape.views]
     .filter((relation) => relation.grants.length === 0)
     .map(({ name }) => quoteQualified(schema, name))
   const closed = shape.tables
@@ -38,8 +39,22 @@ export function grantRights(shape: Shape, wall: Wall): string[] {
           `grant ${PRIVILEGES.join(', ')} on ${made.join(', ')} to ${role}`,
           `grant select on ${made.join(', ')} to ${READER_ROLE}`,
         ]),
+    ...shape.tables.filter(({ shared }) => shared).flatMap((table) => grantReading(schema, table, role)),
     ...(closed.length === 0 ? [] : [`revoke all on ${closed.join(', ')} from ${role}, ${READER_ROLE}`]),
   ]
+}
+
+/**
+ * The columns of a reference table, one by one. A right on the whole table has the system columns in it: a foreign key of
+ * some tenant locks the row that it refers to, and `xmax` would show the others that somebody does.
+ */
+function grantReading(schema: string, { name, columns }: Table, role: string): string[] {
+  const closed = columns
+    .filter(({ grants }) => grants.length === 0)
+    .map((column) => quoteIdentifier(column.name))
+  return closed.length === 0
+    ? []
+    : [`grant select (${closed.join(', ')}) on ${quoteQualified(schema, name)} to ${role}, ${READER_ROLE}`]
 }
 
 /** Rights are the layout's alone: one right too many is a way around it, one too few breaks the application. */
@@ -58,12 +73,21 @@ export function refuseGrants(shape: Shape, wall: Wall): LayoutRefusal[] {
       : [refuse(shape.schema.name)]),
     ...[...shape.tables, ...shape.views]
       .filter((relation) => {
+        if ('shared' in relation && relation.shared) return !isReadOnly(relation, role)
         // One that was detached has none yet, one that was attached still has them.
         const given = printed(relation.grants)
         return given !== '' && (isNew(relation) || given !== printed(expectedOnRelation(role)))
       })
       .map(({ name }) => refuse(name)),
   ]
+}
+
+/** No right on the whole of a reference table; on each column SELECT or, before it is completed, none. */
+function isReadOnly({ grants, columns }: Table, role: string): boolean {
+  const reading = [role, READER_ROLE].map((grantee) => ({ grantee, privilege: 'select', grantable: false }))
+  return (
+    grants.length === 0 && columns.every((column) => ['', printed(reading)].includes(printed(column.grants)))
+  )
 }
 
 /** Partitions are reached through the whole table, and have no rights of their own. */

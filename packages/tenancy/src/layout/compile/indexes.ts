@@ -16,7 +16,9 @@ import { incompleteKeys } from './keys.ts'
 const METHODS = new Set(['btree', 'hash', 'gin', 'gist', 'spgist', 'brin'])
 
 function incompleteIndexes(table: Table, wall: Wall): Index[] {
-  return table.indexes.filter((index) => !index.constraintOid && !hasCompleteColumns(wall, index))
+  return table.shared
+    ? []
+    : table.indexes.filter((index) => !index.constraintOid && !hasCompleteColumns(wall, index))
 }
 
 export function dropIndexes(shape: Shape, wall: Wall): string[] {

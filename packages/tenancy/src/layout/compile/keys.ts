@@ -21,6 +21,7 @@ export function deferral({ deferrable, deferred }: Constraint): string {
 
 /** Primary keys, unique and exclusion constraints in which tenant_id is not where it belongs. */
 export function incompleteKeys(table: Table, wall: Wall): { key: Constraint; index: Index }[] {
+  if (table.shared) return []
   return table.constraints.flatMap((key) => {
     const index = table.indexes.find(({ oid }) => oid === key.indexOid)
     return WITH_AN_INDEX.has(key.type) && index && !hasCompleteColumns(wall, index) ? [{ key, index }] : []

@@ -20,10 +20,11 @@ import { policyClauses, tenantClauses } from './walls.ts'
 export function completeTable(schema: string, table: Table, wall: Wall): string[] {
   const clauses = [
     ...(table.kind === 'p' ? [] : dropKeyClauses(table, wall)),
-    ...(table.known ? [] : tenantColumn(table, wall)),
+    ...(table.known || table.shared ? [] : tenantColumn(table, wall)),
     ...addKeyClauses(table, wall),
     ...replicaIdentity(table),
-    ...(table.known ? [] : [...policyClauses, `owner to ${OWNER_ROLE}`]),
+    ...(table.known || table.shared ? [] : policyClauses),
+    ...(table.known ? [] : [`owner to ${OWNER_ROLE}`]),
   ]
   const only = table.kind === 'p' ? 'only ' : ''
   return clauses.length === 0
@@ -106,7 +107,7 @@ function refuseKind(table: Table): LayoutRefusal[] {
 }
 
 function refuseRows(table: Table, state: State): LayoutRefusal[] {
-  if (!state.filled.has(table.name)) return []
+  if (table.shared || !state.filled.has(table.name)) return []
   return [
     {
       kind: 'rows',

@@ -13,7 +13,8 @@ const BUILT_IN = new Set([
 /** A referential action is not checked by the policy: behind a trigger that may change its row stands one that looks
  * whether the row is still the tenant's. */
 export function guardTables(shape: Shape): string[] {
-  return shape.tables.flatMap(({ oid, name }) => {
+  return shape.tables.flatMap(({ oid, name, shared }) => {
+    if (shared) return []
     const on = quoteQualified(shape.schema.name, name)
     const own = shape.triggers.filter(({ relationOid }) => relationOid === oid)
     const guarded = own.some(isGuard)

@@ -92,7 +92,9 @@ export function refuseForeignWall(table: Table): LayoutRefusal[] {
 function columnDifferences(table: Table, wall: Wall): string[] {
   const { tenantDefault, ownCheck } = wallParts(wall)
   const column = table.columns.find(({ name }) => name === TENANT_COLUMN)
-  if (!column) return [`the table has lost its column ${TENANT_COLUMN}`]
+  if (!column) {
+    return [`the table has lost its column ${TENANT_COLUMN}, or a reference table its comment with @shared`]
+  }
   const check = table.constraints.find(({ name, type }) => name === OWN_CHECK && type === 'c')
   const differences: string[] = []
   if (column.type !== 'uuid' || !column.notNull || column.identity || column.generated) {

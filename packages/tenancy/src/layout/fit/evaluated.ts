@@ -1,8 +1,9 @@
-import type { Node } from 'libpg-query'
+import type { CreateTrigStmt, Node } from 'libpg-query'
 import { readingRoutines } from '../compile/routine-bodies.ts'
 import { type LayoutRefusal, type Shape, TENANT_COLUMN } from '../shape.ts'
+import { relationName, sharedNames } from './shared-names.ts'
 import type { SourceText } from './source-text.ts'
-import { visit } from './statements.ts'
+import { CHANGES, finds, visit } from './statements.ts'
 
 // A migration has no tenant: what it evaluates over rows that exist is not bound by policies. Changing each row by itself
 // is the same for one tenant and for many; reading others mixes tenants, whose ids are the same.
@@ -13,13 +14,17 @@ export function mayEvaluate({ statements }: SourceText): boolean {
 }
 
 /** Statements that would read rows of other tenants while they change or check those of one. */
-export function refuseEvaluated({ statements }: SourceText, shape: Shape): LayoutRefusal[] {
-  const known = new Set(shape.tables.filter((table) => table.known).map(({ name }) => name))
+export function refuseEvaluated(source: SourceText, shape: Shape): LayoutRefusal[] {
+  const { statements } = source
+  const known = new Set(shape.tables.filter((table) => table.known && !table.shared).map(({ name }) => name))
+  const { all: shared } = sharedNames(source, shape)
   const reading = readingRoutines([...shape.routines, ...statements.flatMap(createdRoutine)])
+  const changesRows = statements.some((statement) => finds(statement, (kind) => CHANGES.has(kind)))
   return statements.flatMap((statement) => {
+    if (changesRows && 'CreateTrigStmt' in statement) return refuseTrigger(statement.CreateTrigStmt, reading)
     const table = evaluatedTable(statement)
     if (table === undefined || (table !== '' && !known.has(table))) return []
-    const found = inspect(statement)
+    const found = inspect(statement, shared)
     const called = found.calls.find((name) => reading.has(name))
     if (called !== undefined) {
       return [
@@ -49,9 +54,9 @@ function evaluatedTable(statement: Node): string | undefined {
   if ('UpdateStmt' in statement) return statement.UpdateStmt.relation?.relname
   if ('DeleteStmt' in statement) return statement.DeleteStmt.relation?.relname
   if ('AlterTableStmt' in statement)
-    return inspect(statement).calls.length > 0 ? statement.AlterTableStmt.relation?.relname : undefined
+    return inspect(statement, NONE).calls.length > 0 ? statement.AlterTableStmt.relation?.relname : undefined
   if ('AlterDomainStmt' in statement || 'SelectStmt' in statement)
-    return inspect(statement).calls.length > 0 ? '' : undefined
+    return inspect(statement, NONE).calls.length > 0 ? '' : undefined
   return undefined
 }
 
@@ -62,16 +67,17 @@ interface Inspection {
   namesTenant: boolean
 }
 
-function inspect(statement: Node): Inspection {
+const NONE: ReadonlySet<string> = new Set()
+
+/** @param shared reference tables, whose rows belong to no tenant */
+function inspect(statement: Node, shared: ReadonlySet<string>): Inspection {
   const found: Inspection = { calls: [], reads: false, namesTenant: false }
-  const [body] = Object.values(statement)
   visit(statement, (kind, fields) => {
     if (kind === 'FuncCall') found.calls.push(lastName(fields.funcname))
     if (kind === 'ColumnRef' && lastName(fields.fields) === TENANT_COLUMN) found.namesTenant = true
-    if (kind === 'RangeVar') found.reads = true
-    if (kind === 'SelectStmt' && fields.fromClause !== undefined) found.reads = true
+    if (kind === 'RangeVar' && !shared.has(relationName(fields))) found.reads = true
+    if (kind === 'RangeFunction') found.reads = true
   })
-  if (body !== undefined && ('fromClause' in body || 'usingClause' in body)) found.reads = true
   return found
 }
 
@@ -90,4 +96,17 @@ function lastName(parts: unknown): string {
   if (typeof last !== 'object' || last === null || !('String' in last)) return ''
   const { String: text } = last
   return typeof text === 'object' && text !== null && 'sval' in text ? String(text.sval) : ''
+}
+
+/** Until it is completed, a function runs with the rights of the migration. */
+function refuseTrigger({ trigname = '', funcname }: CreateTrigStmt, reading: ReadonlySet<string>) {
+  if (!reading.has(lastName(funcname))) return []
+  return [
+    {
+      kind: 'trigger',
+      object: trigname,
+      reason: 'the migration changes rows too, and the trigger would read those of all tenants',
+      remedy: 'Create it in a migration of its own.',
+    },
+  ]
 }

@@ -39,7 +39,8 @@ export class KnownTables {
   }
 
   static of({ schema, tables, views, sequences }: Shape): KnownTables {
-    const known = tables.filter((table) => table.known)
+    // Keys of a reference table are as their author wrote them.
+    const known = tables.filter((table) => table.known && !table.shared)
     const names = [...tables, ...views, ...sequences, ...tables.flatMap(({ indexes }) => indexes)].map(
       ({ name }) => name,
     )

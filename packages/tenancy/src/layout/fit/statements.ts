@@ -1,15 +1,21 @@
 import type { Node } from 'libpg-query'
-import type { LayoutRefusal } from '../shape.ts'
+import { type LayoutRefusal, TENANT_COLUMN } from '../shape.ts'
 
 const ROWS: Omit<LayoutRefusal, 'object'> = {
   kind: 'rows',
   reason: 'the migration puts rows into it, and a row needs a tenant',
-  remedy: 'Insert them in the seed function of the configuration, which runs for each tenant.',
+  remedy:
+    'Insert them in the seed function of the configuration, which runs for each tenant; into @shared tables by plain INSERT, without a schema.',
 }
 const CODE: Omit<LayoutRefusal, 'object'> = {
   kind: 'anonymous code',
   reason: 'what it does to complete tables cannot be seen',
   remedy: 'Write its statements plainly into the migration.',
+}
+const WALL: Omit<LayoutRefusal, 'object'> = {
+  kind: 'tenant wall',
+  reason: `the migration takes away or renames ${TENANT_COLUMN}, by which the rows of tenants are told apart`,
+  remedy: `Leave ${TENANT_COLUMN} alone.`,
 }
 
 /** What belongs to the server or the database, not to a tenant's schema: what it is, why not, and what instead. */
@@ -68,6 +74,9 @@ const BELONGS_ELSEWHERE: Readonly<Record<string, readonly [kind: string, reason:
   AlterSystemStmt: ['setting', 'settings belong to the server', 'Leave it out.'],
 }
 
+/** Statements that change rows. */
+export const CHANGES: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
+
 /** Statements, at any depth, whose effect the catalogs do not show afterwards. */
 export function refuseStatements(statements: readonly Node[]): LayoutRefusal[] {
   const refusals = new Map<string, LayoutRefusal>()
@@ -81,18 +90,42 @@ export function refuseStatements(statements: readonly Node[]): LayoutRefusal[] {
 }
 
 function refuse(kind: string, fields: Readonly<Record<string, unknown>>): LayoutRefusal | undefined {
+  if (losesTenant(kind, fields)) return { ...WALL, object: namedRelation(fields) }
   if (kind === 'DoStmt' || kind === 'CallStmt') return { ...CODE, object: kind === 'DoStmt' ? 'DO' : 'CALL' }
   const elsewhere = BELONGS_ELSEWHERE[kind]
   if (elsewhere !== undefined) {
     const [what, reason, remedy] = elsewhere
     return { kind: what, object: nameIn(fields), reason, remedy }
   }
+  return undefined
+}
+
+/** Afterwards nobody could tell the table from one that never had the column, a @shared one. */
+function losesTenant(kind: string, fields: Readonly<Record<string, unknown>>): boolean {
+  if (kind === 'RenameStmt') return fields.renameType === 'OBJECT_COLUMN' && fields.subname === TENANT_COLUMN
+  if (kind !== 'AlterTableStmt' || !Array.isArray(fields.cmds)) return false
+  return (fields.cmds as Node[]).some(
+    (cmd) =>
+      'AlterTableCmd' in cmd &&
+      cmd.AlterTableCmd.subtype === 'AT_DropColumn' &&
+      cmd.AlterTableCmd.name === TENANT_COLUMN,
+  )
+}
+
+function namedRelation({ relation }: Readonly<Record<string, unknown>>): string {
+  const named = typeof relation === 'object' && relation !== null && 'relname' in relation
+  return named ? String(relation.relname) : 'a query'
+}
+
+/** The table that a statement puts rows into. */
+export function insertedTable(kind: string, fields: Readonly<Record<string, unknown>>): string | undefined {
   const inserts =
     kind === 'InsertStmt' || kind === 'MergeStmt' || (kind === 'CopyStmt' && fields.is_from === true)
-  if (!inserts) return undefined
-  const { relation } = fields
-  const named = typeof relation === 'object' && relation !== null && 'relname' in relation
-  return { ...ROWS, object: named ? String(relation.relname) : 'a query' }
+  return inserts ? namedRelation(fields) : undefined
+}
+
+export function refuseRows(object: string): LayoutRefusal {
+  return { ...ROWS, object }
 }
 
 /** The parser keeps the name of a thing under another key for each kind of thing. */
@@ -117,4 +150,12 @@ export function visit(
     if (typeof child === 'object' && child !== null && /^[A-Z]/.test(key)) see(key, child)
     visit(child, see)
   }
+}
+
+export function finds(statement: Node, wanted: (kind: string) => boolean): boolean {
+  let found = false
+  visit(statement, (kind) => {
+    found ||= wanted(kind)
+  })
+  return found
 }
