@@ -40,7 +40,7 @@ function collectMoved(moved: Set<string>, kind: string, fields: Readonly<Record<
 }
 
 /** The last part of a name that is written as a list. */
-export function nameOf(node: Node | undefined): string {
+function nameOf(node: Node | undefined): string {
   const last = node && 'List' in node ? node.List.items?.at(-1) : node
   return last && 'String' in last ? (last.String.sval ?? '') : ''
 }
