@@ -295,7 +295,7 @@ select
   (select coalesce(json_agg(fact order by fact.identity), '[]') from (
     select own_trigger.tgname as name, found.identity, own_trigger.tgrelid as "relationOid",
            own_trigger.nspname as "functionSchema", own_trigger.proname as "functionName", own_trigger.tgenabled as enabled,
-           own_trigger.tgtype & 19 = 19 as "changesUpdatedRow"
+           own_trigger.tgtype & 19 = 19 as "changesUpdatedRow", own_trigger.tgtype & 7 = 7 as "changesInsertedRow"
       from own_trigger
       cross join lateral pg_identify_object('pg_trigger'::regclass, own_trigger.oid, 0) as found) fact) as triggers,
 

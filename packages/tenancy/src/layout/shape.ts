@@ -140,6 +140,8 @@ export interface Trigger {
   readonly enabled: string
   /** It runs before the update of a row, and may change it. */
   readonly changesUpdatedRow: boolean
+  /** It runs before a row is inserted, and may change it. */
+  readonly changesInsertedRow: boolean
 }
 
 export interface Column extends TypeUse {

@@ -46,6 +46,12 @@ function refuse(shape: Shape, trigger: Trigger): LayoutRefusal[] {
   }
   const ours = trigger.functionSchema === shape.schema.name
   const builtIn = trigger.functionSchema === 'pg_catalog' && BUILT_IN.has(trigger.functionName)
+  if (!builtIn && mayMoveUnseen(shape, trigger)) {
+    add(
+      "a referential action may move its row to another partition, where nothing looks whether it is still the tenant's",
+      'Change the row in the application, or leave ON UPDATE CASCADE, ON DELETE SET NULL and SET DEFAULT out.',
+    )
+  }
   if (!ours && !builtIn) {
     add(
       `nobody has reviewed whether ${trigger.functionSchema}.${trigger.functionName}() keeps tenants apart`,
@@ -53,6 +59,30 @@ function refuse(shape: Shape, trigger: Trigger): LayoutRefusal[] {
     )
   }
   return refusals
+}
+
+/** A row that moves between partitions is deleted and inserted: AFTER UPDATE, and with it the guard, is not called. */
+function mayMoveUnseen(shape: Shape, trigger: Trigger): boolean {
+  const table = shape.tables.find(({ oid }) => oid === trigger.relationOid)
+  const partitioned = table !== undefined && (table.kind === 'p' || table.partitionOf !== null)
+  if (!partitioned || !(trigger.changesUpdatedRow || trigger.changesInsertedRow)) return false
+  const root = rootOf(shape, table.oid)
+  return shape.tables
+    .filter(({ oid }) => rootOf(shape, oid) === root)
+    .some(({ constraints }) =>
+      constraints.some(
+        ({ type, onUpdate, onDelete }) =>
+          type === 'f' && (onUpdate === 'c' || onDelete === 'n' || onDelete === 'd'),
+      ),
+    )
+}
+
+/** The table that this one is a partition of, at any depth. */
+function rootOf({ tables }: Shape, oid: string): string {
+  const above = new Map(tables.map((table) => [table.oid, table.partitionOf]))
+  let root = oid
+  for (let depth = 0; depth <= tables.length; depth += 1) root = above.get(root) ?? root
+  return root
 }
 
 function isGuard({ name, functionSchema, functionName }: Trigger): boolean {
