@@ -192,7 +192,7 @@ describe.each(['rls', 'schema', 'database'] as const)('indexes under %s', (kind)
 async function planOf({ schema, wall }: TestPlace, query: string): Promise<string> {
   const role = wall.kind === 'database' ? 'quickscale_migrator' : 'quickscale_runtime'
   await database.admin.query(
-    `begin; set local enable_seqscan = off; set local search_path to ${schema}; set local role ${role}`,
+    `begin; set local enable_seqscan = off; set local jit = off; set local search_path to ${schema}; set local role ${role}`,
   )
   const { rows } = await database.admin.query<{ 'QUERY PLAN': string }>(`explain (costs off) ${query}`)
   await database.admin.query('rollback')

@@ -87,8 +87,9 @@ async function inPlannerTransaction<T>(
   { schemas, role }: { schemas: readonly string[]; role: string | null },
   work: () => Promise<T>,
 ): Promise<T> {
+  // Before 18 what is off is priced out of reach, and such a price makes the server compile every statement (jit).
   await client.query(
-    `begin; set local enable_seqscan = off; set local search_path to ${schemas.map(pg.escapeIdentifier).join(', ')}`,
+    `begin; set local enable_seqscan = off; set local jit = off; set local search_path to ${schemas.map(pg.escapeIdentifier).join(', ')}`,
   )
   if (role !== null) await client.query(`set local role ${role}`)
   try {
