@@ -5,11 +5,14 @@ import { QuickScaleError } from './errors.ts'
 import type { KeyProvider } from './key-provider.ts'
 import { limits } from './limits.ts'
 import {
+  capsSchema,
   findServerProblems,
+  type PlacementRules,
   type PoolerConfig,
   poolerSchema,
   postgresUrl,
   type ResolvedServer,
+  rulesSchema,
   type ServerConfig,
   serverSchema,
   serversSchema,
@@ -20,6 +23,11 @@ import type { Strategy } from './tenant.ts'
 export interface PlanConfig {
   /** How tenants of the plan are kept apart. */
   strategy: Strategy
+  /**
+   * Which servers its tenants may live on.
+   * @defaultValue any that is not private
+   */
+  placement?: PlacementRules | undefined
 }
 
 /** How many connections are opened and how long anything waits for one. */
@@ -134,7 +142,7 @@ const environmentKeys = {
   masterKey: 'QUICKSCALE_MASTER_KEY',
 } as const
 
-const defaultPlans: Record<string, PlanConfig> = {
+const defaultPlans: Record<string, { strategy: Strategy }> = {
   free: { strategy: 'rls' },
   starter: { strategy: 'rls' },
   pro: { strategy: 'schema' },
@@ -142,7 +150,10 @@ const defaultPlans: Record<string, PlanConfig> = {
   enterprise: { strategy: 'database' },
 }
 
-const planSchema = z.strictObject({ strategy: z.enum(['rls', 'schema', 'database']) })
+const planSchema = z.strictObject({
+  strategy: z.enum(['rls', 'schema', 'database']),
+  placement: rulesSchema.optional(),
+})
 
 const connectionsSchema = z.strictObject({
   perDatabase: count(limits.connectionsPerPoolMax).default(limits.connectionsPerDatabase),
@@ -181,11 +192,23 @@ const configSchema = z
     servers: serversSchema,
     keyProvider: z.custom<KeyProvider>(isKeyProvider, 'must have keyId, wrap and unwrap').optional(),
   })
-  .superRefine(({ databaseUrl, servers }, context) => {
-    for (const { path, message } of findServerProblems(databaseUrl, servers)) {
+  .superRefine(({ databaseUrl, servers, plans }, context) => {
+    for (const { path, message } of [
+      ...findServerProblems(databaseUrl, servers),
+      ...findPinProblems({ plans, servers }),
+    ]) {
       context.addIssue({ code: 'custom', path, message })
     }
   }) satisfies z.ZodType<ResolvedConfig>
+
+/** A plan that is pinned to a server which is not there would refuse each of its tenants. */
+function findPinProblems({ plans, servers }: Pick<ResolvedConfig, 'plans' | 'servers'>) {
+  return Object.entries(plans).flatMap(([plan, { placement }]) => {
+    const { server } = placement ?? {}
+    if (server === undefined || Object.hasOwn(servers, server)) return []
+    return [{ path: ['plans', plan, 'placement', 'server'], message: 'must be one of the servers' }]
+  })
+}
 
 /** Where each known key belongs, so that a misspelt or misplaced one can be told its place. */
 const knownKeys = [
@@ -193,6 +216,7 @@ const knownKeys = [
   ...Object.keys(connectionsSchema.shape).map((name) => ({ name, path: `connections.${name}` })),
   ...Object.keys(poolerSchema.shape).map((name) => ({ name, path: `pooler.${name}` })),
   ...Object.keys(serverSchema.shape).map((name) => ({ name, path: `servers.<server>.${name}` })),
+  ...Object.keys(capsSchema.shape).map((name) => ({ name, path: `servers.<server>.caps.${name}` })),
   ...Object.keys(planSchema.shape).map((name) => ({ name, path: `plans.<plan>.${name}` })),
 ]
 

@@ -93,6 +93,11 @@ export const errorDefinitions = {
     message: 'Tenant {key} lives under {strategy}, and plan {plan} means {wanted}',
     remedy: 'Choose a plan of the same strategy; moves between strategies are not part of update().',
   },
+  PLACEMENT_REFUSED: {
+    status: 409,
+    message: 'No server may take the tenant: {reasons}',
+    remedy: 'Loosen the rule that excludes the server you want, raise its caps, or add a server.',
+  },
   TENANT_UNREACHABLE: {
     status: 503,
     message: 'Tenant {key} kept moving or its place could not be entered: {reason}',

@@ -87,6 +87,13 @@ export const limits = {
   connectionWaitersConfigurableMax: 100_000,
   connectionTimesMsMax: 3_600_000,
   serversMax: 1_000,
+  serverLabelsMax: 20,
+  /** What a server holds when the configuration says nothing, and the most it may say. */
+  databasesPerServer: 5_000,
+  sharedDatabasesPerServer: 50,
+  rowTenantsPerDatabase: 1_000_000,
+  schemasPerDatabase: 100,
+  serverCapMax: 100_000_000,
   embeddedConnections: 200,
   /** Replaying the log after a crash counts into it. */
   embeddedStartMs: 60_000,

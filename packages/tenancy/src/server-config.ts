@@ -15,6 +15,40 @@ export interface PoolerConfig {
   namedStatements?: boolean | undefined
 }
 
+/** How much a server may hold. */
+export interface ServerCaps {
+  /**
+   * Databases of one tenant each.
+   * @defaultValue 5000
+   */
+  databases?: number | undefined
+  /**
+   * Databases that tenants share; another one is made when all are full.
+   * @defaultValue 50
+   */
+  sharedDatabases?: number | undefined
+  /**
+   * Tenants of the strategy `rls` in one shared database.
+   * @defaultValue 1000000
+   */
+  rowTenantsPerDatabase?: number | undefined
+  /**
+   * Tenants of the strategy `schema` in one shared database.
+   * @defaultValue 100
+   */
+  schemasPerDatabase?: number | undefined
+}
+
+/** What a plan, or a tenant, asks of its server. */
+export interface PlacementRules {
+  /** Name of the server, a private one for instance. @defaultValue any that is not private */
+  server?: string | undefined
+  /** The region that the data must stay in. @defaultValue any */
+  region?: string | undefined
+  /** Labels that the server must have, all of them. @defaultValue none */
+  labels?: readonly string[] | undefined
+}
+
 /** A server that tenants live on. */
 export interface ServerConfig {
   /**
@@ -27,19 +61,64 @@ export interface ServerConfig {
    * @defaultValue none
    */
   pooler?: PoolerConfig | undefined
+  /**
+   * Where it is, in words of your own (`eu`, `us-east`): 1 to 63 characters of a-z, 0-9 and `-`.
+   * @defaultValue none: a tenant that must stay in a region is refused
+   */
+  region?: string | undefined
+  /**
+   * What plans may ask for (`ssd`, `hipaa`), of the same characters; 20 at most.
+   * @defaultValue none
+   */
+  labels?: readonly string[] | undefined
+  /**
+   * It takes only tenants that are pinned to it, by their plan or by themselves.
+   * @defaultValue false
+   */
+  private?: boolean | undefined
+  /** When it is full. */
+  caps?: ServerCaps | undefined
 }
 
 /** A server's configuration with every default filled in. */
 export interface ResolvedServer {
   readonly url?: string | undefined
   readonly pooler?: { readonly url: string; readonly namedStatements: boolean } | undefined
+  readonly region?: string | undefined
+  readonly labels: readonly string[]
+  readonly private: boolean
+  readonly caps: Readonly<Record<keyof ServerCaps, number>>
 }
 
 export const postgresUrl = z.string().refine(isPostgresUrl, 'must be a URL that begins with postgres://')
 
 export const poolerSchema = z.strictObject({ url: postgresUrl, namedStatements: z.boolean().default(false) })
 
-export const serverSchema = z.strictObject({ url: postgresUrl.optional(), pooler: poolerSchema.optional() })
+const word = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be a-z, 0-9 and "-", 63 characters at most')
+const labels = z.array(word).max(limits.serverLabelsMax)
+const cap = (byDefault: number) => z.int().min(1).max(limits.serverCapMax).default(byDefault)
+
+export const capsSchema = z.strictObject({
+  databases: cap(limits.databasesPerServer),
+  sharedDatabases: cap(limits.sharedDatabasesPerServer),
+  rowTenantsPerDatabase: cap(limits.rowTenantsPerDatabase),
+  schemasPerDatabase: cap(limits.schemasPerDatabase),
+})
+
+export const rulesSchema = z.strictObject({
+  server: z.string().optional(),
+  region: word.optional(),
+  labels: labels.optional(),
+})
+
+export const serverSchema = z.strictObject({
+  url: postgresUrl.optional(),
+  pooler: poolerSchema.optional(),
+  region: word.optional(),
+  labels: labels.default([]),
+  private: z.boolean().default(false),
+  caps: capsSchema.prefault({}),
+})
 
 /** The servers by name; `primary` is always one of them, and the first. */
 export const serversSchema = z
@@ -49,7 +128,10 @@ export const serversSchema = z
     `must be ${limits.serversMax} servers at most`,
   )
   .prefault({})
-  .transform(({ [primaryServer]: primary = {}, ...others }) => ({ [primaryServer]: primary, ...others }))
+  .transform(({ [primaryServer]: primary = serverSchema.parse({}), ...others }) => ({
+    [primaryServer]: primary,
+    ...others,
+  }))
 
 /** What is wrong with servers that are right one by one. */
 export function findServerProblems(

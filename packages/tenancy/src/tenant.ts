@@ -29,6 +29,8 @@ export interface Tenant {
   readonly settled: boolean
   /** The tenant this one is a sub-account of, if any. */
   readonly parentId: string | null
+  /** The region that the tenant's data must stay in, if any. */
+  readonly region: string | null
   readonly createdAt: Date
 }
 

@@ -46,7 +46,18 @@ describe('parseConfig', () => {
         idleMs: limits.connectionIdleMs,
         statementTimeoutMs: limits.statementTimeoutMs,
       },
-      servers: { primary: {} },
+      servers: {
+        primary: {
+          labels: [],
+          private: false,
+          caps: {
+            databases: limits.databasesPerServer,
+            sharedDatabases: limits.sharedDatabasesPerServer,
+            rowTenantsPerDatabase: limits.rowTenantsPerDatabase,
+            schemasPerDatabase: limits.schemasPerDatabase,
+          },
+        },
+      },
     })
   })
 
@@ -101,6 +112,15 @@ describe('parseConfig', () => {
     [{ connections: { waitMs: 1.5 } }, 'connections.waitMs is wrong: expected int'],
     [{ servers: { Second: { url: otherUrl } } }, 'servers.Second must be a-z'],
     [{ servers: { second: {} } }, 'servers.second.url is missing'],
+    [{ servers: { primary: { region: 'EU' } } }, 'servers.primary.region must be a-z'],
+    [
+      { servers: { primary: { caps: { databases: 0 } } } },
+      'servers.primary.caps.databases is wrong: too small',
+    ],
+    [
+      { plans: { pro: { strategy: 'rls', placement: { server: 'gone' } } } },
+      'plans.pro.placement.server must be one of the servers',
+    ],
     [
       { servers: { second: { url: 'http://x' } } },
       'servers.second.url must be a URL that begins with postgres',

@@ -135,7 +135,10 @@ export async function listPrivatePlacements(
   let query = selectDatabases(db)
     .innerJoin('placement', 'placement.database_id', 'database.id')
     .select(['placement.tenant_id', 'placement.strategy', 'placement.schema_name', 'placement.epoch'])
+    .innerJoin('tenant', 'tenant.id', 'placement.tenant_id')
     .where('placement.strategy', '<>', 'rls')
+    // Of these the place is half made or half gone; whoever goes on making it brings it up to date.
+    .where('tenant.state', 'not in', ['provisioning', 'deleting'])
     .where('database.ready', '=', true)
     .orderBy('placement.tenant_id')
     .limit(limit)
@@ -163,7 +166,9 @@ export function selectDatabases(db: Kysely<CatalogTables>) {
     ])
 }
 
-type DatabaseRow = Selectable<Omit<CatalogTables['database'], 'server_id' | 'created_at'>> &
+type DatabaseRow = Selectable<
+  Pick<CatalogTables['database'], 'id' | 'name' | 'kind' | 'login_role' | 'credential' | 'ready'>
+> &
   Pick<Selectable<CatalogTables['server']>, 'host' | 'port'> & { server: string }
 
 export function toDatabase(row: DatabaseRow): DatabaseRecord {

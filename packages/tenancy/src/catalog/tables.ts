@@ -23,6 +23,9 @@ export interface CatalogTables {
     login_role: string
     credential: ColumnType<Envelope | null, string | null, string | null>
     ready: Generated<boolean>
+    /** Tenants in shared tables, and with a schema of their own; a trigger counts them. */
+    row_tenants: ColumnType<number, never, never>
+    schema_tenants: ColumnType<number, never, never>
     created_at: CreatedAt
   }
   tenant: {
@@ -31,6 +34,7 @@ export interface CatalogTables {
     name: string
     plan_id: string
     parent_id: string | null
+    region: string | null
     state: Generated<TenantState>
     settled: Generated<boolean>
     activated_at: ColumnType<Date | null, never, never>

@@ -82,7 +82,7 @@ export async function listTenants(
  */
 export async function insertTenant(
   db: Kysely<CatalogTables>,
-  tenant: { id: string; slug: string; name: string; plan: string; parentId: string | null },
+  tenant: Pick<Tenant, 'id' | 'slug' | 'name' | 'plan' | 'parentId' | 'region'>,
 ): Promise<Tenant> {
   await db
     .insertInto('tenant')
@@ -92,6 +92,7 @@ export async function insertTenant(
       name: tenant.name,
       plan_id: tenant.plan,
       parent_id: tenant.parentId,
+      region: tenant.region,
     })
     .onConflict((conflict) => conflict.doNothing())
     .execute()
@@ -180,6 +181,7 @@ export function toTenant(row: Selectable<CatalogTables['tenant']>): Tenant {
     state: row.state,
     settled: row.settled,
     parentId: row.parent_id,
+    region: row.region,
     createdAt: row.created_at,
   }
 }

@@ -1,12 +1,10 @@
 import type { AssertHeld } from '../catalog/catalog.ts'
-import { findRoute } from '../catalog/places.ts'
 import { changeTenantState } from '../catalog/tenant-states.ts'
 import { listChildren } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import { handlers } from '../placements/handlers.ts'
-import { type Plans, strategyOf } from '../placements/provision.ts'
 import { type Attempt, inspectTenant, removeTenant } from '../placements/removal.ts'
+import { type Plans, requirePlace } from '../placements/reserve.ts'
 import type { Holding, Place, Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
 import { withTenantLocked } from './locked.ts'
@@ -50,19 +48,14 @@ export async function deleteTenant(
   })
 }
 
-/** From where the catalog places the tenant, or from where it would have: then it was never handed over. */
+/** From where the catalog places the tenant. */
 export async function beginRemoval(
   workshop: Workshop,
   plans: Plans,
   tenant: Tenant,
   assertHeld: AssertHeld,
 ): Promise<{ attempt: Attempt; place: Place }> {
-  const record = await findRoute(workshop.catalog.db, { id: tenant.id })
-  const strategy = record?.placement.strategy ?? strategyOf(plans, tenant.plan)
-  const place =
-    record === null
-      ? await handlers[strategy].choose(workshop, tenant.id)
-      : { database: record.database, schemaName: record.placement.schemaName }
+  const { strategy, place } = await requirePlace(workshop, plans, tenant)
   return { attempt: { workshop, strategy, assertHeld }, place }
 }
 

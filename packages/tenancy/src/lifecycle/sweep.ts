@@ -2,8 +2,9 @@ import type { AssertHeld } from '../catalog/catalog.ts'
 import { listUnsettled } from '../catalog/tenant-states.ts'
 import { findTenant } from '../catalog/tenants.ts'
 import { limits } from '../limits.ts'
-import { finishProvisioning, type Plans, strategyOf } from '../placements/provision.ts'
+import { finishProvisioning } from '../placements/provision.ts'
 import { removeTenant } from '../placements/removal.ts'
+import { type Plans, requirePlace } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
 import { beginRemoval } from './delete.ts'
@@ -66,13 +67,11 @@ async function finish(
   seed: (tenantId: string) => Promise<void>,
 ): Promise<'settled' | 'removed'> {
   switch (tenant.state) {
-    case 'provisioning':
-      await finishProvisioning(
-        { workshop, strategy: strategyOf(plans, tenant.plan), assertHeld },
-        tenant,
-        seed,
-      )
+    case 'provisioning': {
+      const { strategy, place } = await requirePlace(workshop, plans, tenant)
+      await finishProvisioning({ workshop, strategy, assertHeld }, tenant, place, seed)
       return 'settled'
+    }
     case 'deleting': {
       const { attempt, place } = await beginRemoval(workshop, plans, tenant, assertHeld)
       await removeTenant(attempt, tenant, place)

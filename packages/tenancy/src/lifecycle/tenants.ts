@@ -1,7 +1,8 @@
 import { findRoute } from '../catalog/places.ts'
 import { findTenant, listTenants, parseTenantKey, type TenantFilter } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
-import { type NewTenant, type Plans, provisionTenant } from '../placements/provision.ts'
+import { type NewTenant, provisionTenant } from '../placements/provision.ts'
+import type { Plans } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Placement, Tenant } from '../tenant.ts'
 import { type DeleteOptions, type Deletion, deleteTenant } from './delete.ts'
@@ -15,7 +16,7 @@ export interface Tenants {
    * Makes a tenant and its place. Safe to repeat after a crash: it goes on where it was interrupted.
    *
    * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `SLUG_RESTING`,
-   *   `NOT_INSTALLED`, `LOCK_LOST`
+   *   `PLACEMENT_REFUSED`, `NOT_INSTALLED`, `LOCK_LOST`
    */
   create(tenant: NewTenant): Promise<Tenant>
   /** @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID` */

@@ -1,5 +1,4 @@
 import { recordAudit } from '../catalog/audit.ts'
-import { findRoute } from '../catalog/places.ts'
 import {
   findTenant,
   isWithin,
@@ -10,7 +9,8 @@ import {
   updateTenant,
 } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
-import { type Plans, strategyOf } from '../placements/provision.ts'
+import { findExclusion } from '../placements/choose.ts'
+import { findPlace, type Plans, planOf, wishOf } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { refusalOf, type Tenant } from '../tenant.ts'
 import { withTenantLocked } from './locked.ts'
@@ -18,7 +18,7 @@ import { withTenantLocked } from './locked.ts'
 /** What of a tenant can be changed without moving it. What is left out stays. */
 export interface TenantUpdate {
   readonly name?: string
-  /** A plan of the strategy the tenant lives under. */
+  /** A plan of the strategy the tenant lives under, whose rules allow the server it is on. */
   readonly plan?: string
   /** Key of the tenant this one becomes a sub-account of; null for none. */
   readonly parent?: string | null
@@ -98,11 +98,17 @@ async function readPlan(
   plan: string | undefined,
 ): Promise<TenantChanges> {
   if (plan === undefined) return {}
-  const wanted = strategyOf(plans, plan)
-  const record = await findRoute(workshop.catalog.db, { id: tenant.id })
-  const strategy = record?.placement.strategy ?? strategyOf(plans, tenant.plan)
-  if (strategy !== wanted)
-    throw new QuickScaleError('PLAN_NEEDS_MOVE', { key: tenant.slug, plan, strategy, wanted })
+  const wanted = planOf(plans, plan)
+  const placed = await findPlace(workshop.catalog.db, tenant.id)
+  const strategy = placed?.strategy ?? planOf(plans, tenant.plan).strategy
+  const refuse = (means: string) =>
+    new QuickScaleError('PLAN_NEEDS_MOVE', { key: tenant.slug, plan, strategy, wanted: means })
+  if (strategy !== wanted.strategy) throw refuse(wanted.strategy)
+  if (placed === null) return { plan }
+  const { name, traits } = await workshop.servers.of(placed.place.database.server)
+  const wish = wishOf(wanted, { server: name })
+  const exclusion = findExclusion({ server: name, ...traits, shared: [], silos: 0 }, wish)
+  if (exclusion !== null) throw refuse(`another server: ${name} ${exclusion.reason}`)
   return { plan }
 }
 

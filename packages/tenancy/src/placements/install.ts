@@ -7,7 +7,8 @@ import { sqlFiles, upgradeObjects } from '../sql-files.ts'
 import { assertServer } from '../strategies/administrator.ts'
 import { buildDatabase } from '../strategies/databases.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
-import type { Strategy } from '../tenant.ts'
+
+import type { Plans } from './reserve.ts'
 import { privateTargets, sharedTargets } from './targets.ts'
 
 /** Held by whoever migrates; shared by whoever provisions. */
@@ -25,10 +26,7 @@ export interface MigrationReport {
  * Makes an installation, or brings it up to date: roles, catalog, shared database, silo template, and the tables
  * of every place. Does nothing where nothing is to be done.
  */
-export async function migrateInstallation(
-  workshop: Workshop,
-  plans: Readonly<Record<string, { strategy: Strategy }>>,
-): Promise<MigrationReport> {
+export async function migrateInstallation(workshop: Workshop, plans: Plans): Promise<MigrationReport> {
   for (const { name } of workshop.servers.all) await prepareServer(workshop, name)
   await makeCatalog(workshop)
   await workshop.catalog.upgrade()
@@ -79,10 +77,7 @@ async function makeCatalog({ servers, installation }: Workshop): Promise<void> {
   })
 }
 
-async function recordServersAndPlans(
-  workshop: Workshop,
-  plans: Readonly<Record<string, { strategy: Strategy }>>,
-): Promise<void> {
+async function recordServersAndPlans(workshop: Workshop, plans: Plans): Promise<void> {
   const { db } = workshop.catalog
   const { shared, template } = installationNames(workshop.installation)
   for (const { name, administrator } of workshop.servers.all) {

@@ -2,17 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { recordAudit } from '../catalog/audit.ts'
 import type { AssertHeld } from '../catalog/catalog.ts'
-import { insertPlacement } from '../catalog/places.ts'
 import { activateTenant, claimForRemoval } from '../catalog/tenant-states.ts'
 import { findTenant, insertTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
+import type { PlacementRules } from '../server-config.ts'
 import type { Place, Workshop } from '../strategies/strategy.ts'
-import type { Strategy, Tenant } from '../tenant.ts'
+import type { Tenant } from '../tenant.ts'
 import { openFence } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
 import { type Attempt, removeTenant, tenantLock } from './removal.ts'
+import { findPlace, type Placed, type Plans, planOf, reservePlace, wishOf } from './reserve.ts'
 
 /** A customer to be. */
 export interface NewTenant {
@@ -25,6 +26,10 @@ export interface NewTenant {
   readonly parent?: string
   /** uuid, lower case. @defaultValue a random one */
   readonly id?: string
+  /** Name of the server it is pinned to; the only way to a private one, unless the plan is pinned to it. @defaultValue chosen */
+  readonly server?: string
+  /** The region its data must stay in. @defaultValue any */
+  readonly region?: string
 }
 
 /**
@@ -32,7 +37,7 @@ export interface NewTenant {
  * attempt has left and goes on from there; a step that fails takes the tenant away again.
  *
  * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `TENANT_NOT_FOUND`
- *   (parent), `LOCK_LOST`
+ *   (parent), `PLACEMENT_REFUSED`, `LOCK_LOST`
  */
 export async function provisionTenant(
   workshop: Workshop,
@@ -40,21 +45,18 @@ export async function provisionTenant(
   wanted: NewTenant,
   seed: (tenantId: string) => Promise<void>,
 ): Promise<Tenant> {
-  strategyOf(plans, wanted.plan)
+  planOf(plans, wanted.plan)
   // Beside other provisioning, but not beside a migration, which would miss a place in the making.
   const names = { shared: migrationLock, exclusive: tenantLock(parseSlug(wanted.slug)) }
   return await workshop.catalog.locked(names, async (assertHeld) => {
-    const tenant = await recordAnew(workshop, plans, wanted, assertHeld)
-    return await finishProvisioning(
-      { workshop, strategy: strategyOf(plans, tenant.plan), assertHeld },
-      tenant,
-      seed,
-    )
+    const { tenant, strategy, place } = await recordAnew(workshop, plans, wanted, assertHeld)
+    return await finishProvisioning({ workshop, strategy, assertHeld }, tenant, place, seed)
   })
 }
 
-/** The plans of the configuration. */
-export type Plans = Readonly<Record<string, { strategy: Strategy }>>
+interface Recorded extends Placed {
+  readonly tenant: Tenant
+}
 
 /** A tenant that an earlier attempt failed to take away is taken away first. */
 async function recordAnew(
@@ -62,19 +64,11 @@ async function recordAnew(
   plans: Plans,
   wanted: NewTenant,
   assertHeld: AssertHeld,
-): Promise<Tenant> {
-  const known = await record(workshop, wanted)
-  let tenant = known
-  if (known.state === 'deleting') {
-    const strategy = strategyOf(plans, known.plan)
-    const place = await handlers[strategy].choose(workshop, known.id)
-    await removeTenant({ workshop, strategy, assertHeld }, known, place)
-    tenant = await record(workshop, wanted)
-  }
-  if (tenant.state !== 'provisioning' || tenant.plan !== wanted.plan) {
-    throw new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
-  }
-  return tenant
+): Promise<Recorded> {
+  const known = await record(workshop, plans, wanted)
+  if (known.tenant.state !== 'deleting') return known
+  await removeTenant({ workshop, strategy: known.strategy, assertHeld }, known.tenant, known.place)
+  return await record(workshop, plans, wanted)
 }
 
 /**
@@ -84,20 +78,13 @@ async function recordAnew(
 export async function finishProvisioning(
   attempt: Attempt,
   tenant: Tenant,
+  place: Place,
   seed: (tenantId: string) => Promise<void>,
 ): Promise<Tenant> {
   const { workshop, strategy, assertHeld } = attempt
-  const handler = handlers[strategy]
-  const place = await handler.choose(workshop, tenant.id)
   try {
-    await repeatAfterLostRace(() => handler.build(workshop, tenant.id, place))
+    await repeatAfterLostRace(() => handlers[strategy].build(workshop, tenant.id, place))
     const placement = { tenantId: tenant.id, epoch: 1, schemaName: place.schemaName }
-    await insertPlacement(workshop.catalog.db, {
-      tenantId: tenant.id,
-      strategy,
-      databaseId: place.database.id,
-      schemaName: place.schemaName,
-    })
     await assertHeld()
     await workshop.servers.pooled(place.database, (client) => openFence(client, placement))
     await seed(tenant.id)
@@ -107,10 +94,11 @@ export async function finishProvisioning(
   }
   await assertHeld()
   const active = await activateTenant(workshop.catalog.db, tenant.id)
+  const { server, name: database } = place.database
   await recordAudit(workshop.catalog.db, {
     action: 'tenant.created',
     tenantId: tenant.id,
-    details: { slug: tenant.slug, plan: tenant.plan, strategy, database: place.database.name },
+    details: { slug: tenant.slug, plan: tenant.plan, strategy, server, database },
   })
   return active
 }
@@ -134,27 +122,41 @@ async function repeatAfterLostRace(build: () => Promise<void>): Promise<void> {
 /** Database, role, schema exist already; unique violation in a system catalog; 'tuple concurrently updated'. */
 const lostRaces = new Set(['42P04', '42710', '42P06', '23505', 'XX000'])
 
-/** @throws QuickScaleError `PLAN_UNKNOWN` */
-export function strategyOf(plans: Plans, plan: string): Strategy {
-  const found = Object.hasOwn(plans, plan) ? plans[plan] : undefined
-  if (found === undefined) {
-    throw new QuickScaleError('PLAN_UNKNOWN', { plan, known: Object.keys(plans).join(', ') })
-  }
-  return found.strategy
-}
-
-async function record(workshop: Workshop, wanted: NewTenant): Promise<Tenant> {
+/** Records the tenant together with its place, or neither; finds what an earlier attempt has recorded. */
+async function record(workshop: Workshop, plans: Plans, wanted: NewTenant): Promise<Recorded> {
   const name = parseName(wanted.name)
   const id = wanted.id ?? crypto.randomUUID()
   if (!('id' in parseTenantKey(id))) throw new QuickScaleError('TENANT_INVALID', { field: 'id' })
   const slug = parseSlug(wanted.slug)
-  return await insertTenant(workshop.catalog.db, {
-    id,
-    slug,
-    name,
-    plan: wanted.plan,
-    parentId: await parentOf(workshop, wanted),
+  const rules = readRules(wanted)
+  const parentId = await parentOf(workshop, wanted)
+  const { plan } = wanted
+  const region = rules.region ?? null
+  return await workshop.catalog.db.transaction().execute(async (transaction) => {
+    const tenant = await insertTenant(transaction, { id, slug, name, plan, parentId, region })
+    const known = await findPlace(transaction, tenant.id)
+    const same = tenant.plan === plan && tenant.region === region
+    const here = known === null || [undefined, known.place.database.server].includes(rules.server)
+    if (tenant.state !== 'deleting' && !(tenant.state === 'provisioning' && same && here)) {
+      throw new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
+    }
+    if (known !== null) return { tenant, ...known }
+    const wish = wishOf(planOf(plans, tenant.plan), rules)
+    return {
+      tenant,
+      strategy: wish.strategy,
+      place: await reservePlace(workshop, transaction, tenant, wish),
+    }
   })
+}
+
+/** @throws QuickScaleError `TENANT_INVALID` */
+function readRules({ server, region }: NewTenant): PlacementRules {
+  for (const [field, value] of Object.entries({ server, region })) {
+    const usable = value === undefined || (typeof value === 'string' && value.length <= 63 && value !== '')
+    if (!usable) throw new QuickScaleError('TENANT_INVALID', { field })
+  }
+  return { server, region }
 }
 
 async function parentOf(workshop: Workshop, wanted: NewTenant): Promise<string | null> {
@@ -169,7 +171,8 @@ async function withdraw(attempt: Attempt, tenant: Tenant, place: Place, reason: 
   await attempt.assertHeld(reason)
   try {
     if (!(await claimForRemoval(attempt.workshop.catalog.db, tenant.id))) return
-    await removeTenant(attempt, tenant, place)
+    const known = await findPlace(attempt.workshop.catalog.db, tenant.id)
+    await removeTenant(attempt, tenant, known?.place ?? place)
   } catch (cause) {
     if (cause instanceof QuickScaleError && cause.code === 'LOCK_LOST') throw cause
     // The tenant stays as it is; creating it again finishes the removal, or resumes.

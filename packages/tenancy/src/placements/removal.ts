@@ -25,6 +25,7 @@ export async function inspectTenant(
   tenantId: string,
   place: Place,
 ): Promise<Holding[]> {
+  if (isUnmade(place)) return []
   const held = await handlers[strategy].inspect(workshop, tenantId, place)
   if (place.database.kind === 'silo') return held
   const { rowCount } = await workshop.servers.pooled(place.database, (client) =>
@@ -55,12 +56,12 @@ export async function removeTenant(
 ): Promise<readonly Holding[]> {
   const { workshop, strategy, assertHeld } = attempt
   await assertHeld()
-  await close(attempt, tenant, place, graceMs)
+  if (!isUnmade(place)) await close(attempt, tenant, place, graceMs)
   const gone = await inspectTenant(attempt, tenant.id, place)
   await assertHeld()
-  await handlers[strategy].demolish(workshop, tenant.id, place)
+  if (!isUnmade(place)) await handlers[strategy].demolish(workshop, tenant.id, place)
   await assertHeld()
-  if (place.database.kind !== 'silo') {
+  if (!isUnmade(place) && place.database.kind !== 'silo') {
     await workshop.servers.pooled(place.database, (client) => removeFence(client, tenant.id))
   }
   const left = await inspectTenant(attempt, tenant.id, place)
@@ -71,6 +72,11 @@ export async function removeTenant(
   await assertHeld()
   await forget(attempt, tenant, place, gone)
   return gone
+}
+
+/** A shared database that was never finished: nobody was ever let into it. */
+function isUnmade({ database }: Place): boolean {
+  return database.kind !== 'silo' && !database.ready
 }
 
 async function close({ workshop }: Attempt, tenant: Tenant, place: Place, graceMs: number): Promise<void> {

@@ -1,25 +1,13 @@
-import { registerDatabase } from '../catalog/places.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { raiseSiloWall } from '../layout/compile.ts'
 import { applyMigrations } from '../migrations/apply.ts'
-import { primaryServer } from '../server-config.ts'
 import { buildDatabase, dropDatabase, inspectDatabase, isOpen } from './databases.ts'
-import { installationNames, type StrategyHandler } from './strategy.ts'
+import type { StrategyHandler } from './strategy.ts'
 import { countTenantRows } from './tenant-rows.ts'
 
 /** A database of its own, with a login role of its own, cloned from the installation's template. */
 export const database: StrategyHandler = {
   name: 'database',
-  choose: async (workshop, tenantId) => {
-    const name = installationNames(workshop.installation).silo(tenantId)
-    const record = await registerDatabase(workshop.catalog.db, {
-      serverName: primaryServer,
-      name,
-      kind: 'silo',
-      loginRole: name,
-    })
-    return { database: record, schemaName: 'app' }
-  },
   build: async (workshop, tenantId, place) => {
     const files = await workshop.migrations()
     await buildDatabase(workshop, place.database, async (client) => {

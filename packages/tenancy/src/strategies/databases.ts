@@ -34,6 +34,12 @@ export async function buildDatabase(
   const { servers, catalog } = workshop
   await createDatabase(workshop, record)
   await servers.connected(record, async (client) => {
+    if (record.kind !== 'silo') {
+      // Several processes may want a further shared database at the same time: one password, one credential.
+      await client.query("select pg_advisory_lock(hashtextextended('quickscale build', 0))")
+      const known = await findDatabase(catalog.db, record.server, record.name)
+      if (!record.ready && known?.ready === true) return
+    }
     await upgradeObjects(client, 'tenant-database', 'quickscale')
     if (record.kind !== 'template') {
       for (const { id } of await listTokenKeys(catalog.db)) {

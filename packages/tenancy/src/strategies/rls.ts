@@ -1,16 +1,11 @@
-import { primaryServer } from '../server-config.ts'
-import { requireShared } from './databases.ts'
+import { ensureShared } from './shared.ts'
 import type { StrategyHandler } from './strategy.ts'
 import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 
 /** Rows in the shared tables: the place exists already. */
 export const rls: StrategyHandler = {
   name: 'rls',
-  choose: async (workshop) => ({
-    database: await requireShared(workshop, primaryServer),
-    schemaName: 'app',
-  }),
-  build: async () => undefined,
+  build: (workshop, _tenantId, place) => ensureShared(workshop, place),
   inspect: (workshop, tenantId, place) =>
     workshop.servers.pooled(place.database, (client) => countTenantRows(client, place.schemaName, tenantId)),
   demolish: (workshop, tenantId, place) =>

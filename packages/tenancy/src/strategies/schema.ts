@@ -1,4 +1,4 @@
-import { quoteIdentifier, tenantSchemaName } from '../identifiers.ts'
+import { quoteIdentifier } from '../identifiers.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import {
@@ -8,26 +8,24 @@ import {
   drawBlueprint,
   replayBlueprint,
 } from '../migrations/blueprint.ts'
-import { primaryServer } from '../server-config.ts'
-import { requireShared } from './databases.ts'
+import { ensureShared } from './shared.ts'
 import type { StrategyHandler, Workshop } from './strategy.ts'
 import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 
-/** The newest one, drawn when the first schema was made. */
-const blueprints = new WeakMap<Workshop, Blueprint>()
+/** The newest one of each database, by its id, drawn when its first schema was made. */
+const blueprints = new WeakMap<Workshop, Map<string, Blueprint>>()
 
 /** A schema of its own in a shared database. */
 export const schema: StrategyHandler = {
   name: 'schema',
-  choose: async (workshop, tenantId) => ({
-    database: await requireShared(workshop, primaryServer),
-    schemaName: tenantSchemaName(tenantId),
-  }),
   build: async (workshop, tenantId, place) => {
+    await ensureShared(workshop, place)
     const files = await workshop.migrations()
+    const drawn = blueprints.get(workshop) ?? new Map<string, Blueprint>()
+    blueprints.set(workshop, drawn)
     const own = { schema: place.schemaName, tenantId }
     await workshop.servers.pooled(place.database, async (client) => {
-      const known = blueprints.get(workshop)
+      const known = drawn.get(place.database.id)
       if (known?.key === blueprintKey(files) && (await replayBlueprint(client, own, known, files))) return
       await client.query(createPlaceSchema(place.schemaName))
       const target = { databaseName: place.database.name, schema: place.schemaName }
@@ -39,7 +37,7 @@ export const schema: StrategyHandler = {
         statements,
       )
       if (applied < files.length || known?.key === blueprintKey(files)) return
-      blueprints.set(workshop, await drawBlueprint(client, own, files, statements))
+      drawn.set(place.database.id, await drawBlueprint(client, own, files, statements))
     })
   },
   inspect: async (workshop, tenantId, place) =>

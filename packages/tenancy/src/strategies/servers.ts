@@ -17,6 +17,7 @@ export interface Server {
   readonly name: string
   readonly administrator: Administrator
   readonly entrance: Entrance
+  readonly traits: Pick<ResolvedServer, 'region' | 'labels' | 'private' | 'caps'>
 }
 
 /** Enough of a record to find the database. */
@@ -40,8 +41,12 @@ export interface Servers {
 }
 
 export function createServers(config: Pick<ResolvedConfig, 'databaseUrl' | 'pooler' | 'servers'>): Servers {
-  const open = ([name, { url = config.databaseUrl, pooler }]: [string, ResolvedServer]): Server => ({
+  const open = ([name, { url = config.databaseUrl, pooler, ...traits }]: [
+    string,
+    ResolvedServer,
+  ]): Server => ({
     name,
+    traits,
     administrator: createAdministrator(url),
     entrance: createEntrance(url, name === primaryServer ? config.pooler : pooler),
   })

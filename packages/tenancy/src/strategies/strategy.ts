@@ -1,6 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import type { LoginPurpose } from '../catalog/tables.ts'
+import { tenantSchemaName } from '../identifiers.ts'
 import type { KeyProvider } from '../key-provider.ts'
 import type { MigrationFile } from '../migrations/files.ts'
 import type { Strategy } from '../tenant.ts'
@@ -34,14 +35,17 @@ export interface Holding {
 /** One way of keeping tenants apart. The three differ in where the tables are and in what must be made there. */
 export interface StrategyHandler {
   readonly name: Strategy
-  /** Decides on a place and registers it; touches nothing but the catalog. Repeatable. */
-  choose(workshop: Workshop, tenantId: string): Promise<Place>
   /** Makes the place, its tables up to date, without opening it to anyone. Repeatable after any interruption. */
   build(workshop: Workshop, tenantId: string, place: Place): Promise<void>
   /** What of the tenant is there: what build has made, and its rows. */
   inspect(workshop: Workshop, tenantId: string, place: Place): Promise<Holding[]>
   /** Takes away what build made, data included. Repeatable. */
   demolish(workshop: Workshop, tenantId: string, place: Place): Promise<void>
+}
+
+/** The schema of a tenant's tables in its database. */
+export function placeSchema(strategy: Strategy, tenantId: string): string {
+  return strategy === 'schema' ? tenantSchemaName(tenantId) : 'app'
 }
 
 /** The role that logs in to a database for a purpose, beside the application's own; 58 bytes at most. */
@@ -54,6 +58,8 @@ export function installationNames(installation: string) {
   return {
     catalog: `${installation}_catalog`,
     shared: `${installation}_pool`,
+    /** Of one server: 1 for the first one. */
+    furtherShared: (number: number) => `${installation}_pool${number === 1 ? '' : `_${number}`}`,
     template: `${installation}_template`,
     silo: (tenantId: string) => `${installation}_${tenantId.replaceAll('-', '')}`,
   }
