@@ -13,7 +13,7 @@ const engineLayers = [
   ['migrations'],
   ['strategies'],
   ['placements'],
-  ['migrations/fan-out.ts', 'lifecycle', 'metering', 'move', 'doctor', 'fleet', 'admin'],
+  ['migrations/fan-out.ts', 'lifecycle', 'metering', 'move', 'doctor', 'fleet', 'admin', 'members'],
   ['tenancy.ts'],
   ['resolve', 'embedded', 'testing'],
   ['adapters'],

@@ -162,6 +162,22 @@ export const errorDefinitions = {
     message: 'The connection was used after it was released',
     remedy: 'Await every query before the transaction function returns or release() is called.',
   },
+  MEMBER_INVALID: {
+    status: 400,
+    message: 'A member cannot have this {field}',
+    remedy:
+      'Give a lower-case uuid, a name of 1 to 200 characters, a role of 1 to 64 and, if any, an e-mail address of 3 to 254.',
+  },
+  MEMBER_NOT_FOUND: {
+    status: 404,
+    message: 'User {user} is no member',
+    remedy: 'Check the id, or add the member with tenancy.members.put().',
+  },
+  MEMBER_ANONYMISED: {
+    status: 409,
+    message: 'User {user} has been forgotten in this tenant',
+    remedy: 'Give the person a new user id: what is forgotten does not come back.',
+  },
   ADMIN_UNEXPLAINED: {
     status: 400,
     message: 'Unscoped access needs a usable {field}',

@@ -1,5 +1,6 @@
 export type { Admin, AdminTransaction, AdminUse } from './admin/admin.ts'
 export { decrypt, type Envelope, encrypt, localKeyProvider } from './catalog/credentials.ts'
+export type { Member } from './catalog/members.ts'
 export type { TenantFilter } from './catalog/tenants.ts'
 export {
   type ConnectionsConfig,
@@ -19,6 +20,8 @@ export type { StateChange } from './lifecycle/states.ts'
 export type { SweepReport } from './lifecycle/sweep.ts'
 export type { Tenants } from './lifecycle/tenants.ts'
 export type { TenantNames, TenantUpdate } from './lifecycle/update.ts'
+export type { DeliveryOptions, DeliveryReport } from './members/deliver.ts'
+export type { Members, NewMember } from './members/members.ts'
 export type { DriftReport, PlaceDrift } from './placements/drift.ts'
 export type { MigrationReport } from './placements/install.ts'
 export type { NewTenant } from './placements/provision.ts'

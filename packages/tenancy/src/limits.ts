@@ -67,6 +67,20 @@ export const limits = {
   /** Characters of who uses the unscoped path, and why. */
   adminWhoLengthMax: 200,
   adminWhyLengthMax: 1_000,
+  /** Changes of members that one delivery hands on when it is not told, and at most; those of one statement. */
+  memberDeliveries: 10_000,
+  memberDeliveriesMax: 1_000_000,
+  membersPerStatement: 500,
+  /** Pause before a delivery that failed is tried again, doubled each time up to the maximum. */
+  memberRetryMs: 1_000,
+  memberRetryMsMax: 300_000,
+  /** Tenants that are delivered to at the same time. */
+  memberConcurrency: 8,
+  /** Characters. */
+  memberNameLengthMax: 200,
+  memberEmailLengthMin: 3,
+  memberEmailLengthMax: 254,
+  memberRoleLengthMax: 64,
   /** How long work that has begun may go on when its tenant is closed, and the most that may be asked for. */
   closingGraceMs: 5_000,
   closingGraceMsMax: 3_600_000,

@@ -8,6 +8,7 @@ import { type DoctorOptions, type DoctorReport, examineInstallation } from './do
 import { QuickScaleError } from './errors.ts'
 import { createFleet, type Fleet } from './fleet/fleet.ts'
 import { createTenants, type Tenants } from './lifecycle/tenants.ts'
+import { createMembers, type Members } from './members/members.ts'
 import { readMigrations } from './migrations/files.ts'
 import { type DriftReport, findInstallationDrift } from './placements/drift.ts'
 import { type MigrationReport, migrateInstallation } from './placements/install.ts'
@@ -51,6 +52,8 @@ export interface Tenancy<DB = unknown> {
   readonly fleet: Fleet<DB>
   /** The unscoped path of an operator's scripts, audited; never for requests. */
   readonly admin: Admin
+  /** The people of each tenant, and their copies in the tenants' places. */
+  readonly members: Members
   /** Rotation of keys. */
   readonly keys: Keys
   /** Runs `work` with the tenant as {@link Tenancy.current}, across every await inside it. */
@@ -111,6 +114,7 @@ export async function createTenancy<DB = unknown>(
     tenant,
     fleet,
     admin: createAdmin(workshop),
+    members: createMembers(catalog, tenant),
     keys: createKeys(workshop),
     run: async (key, work, options) => {
       const handle = tenant(key, options)

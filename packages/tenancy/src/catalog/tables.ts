@@ -53,6 +53,24 @@ export interface CatalogTables {
     role_name: string
     credential: ColumnType<Envelope, string, string>
   }
+  member: {
+    tenant_id: string
+    user_id: string
+    name: string
+    email: string | null
+    role: string
+    active: Generated<boolean>
+    anonymised: Generated<boolean>
+    version: Generated<string>
+  }
+  member_outbox: {
+    tenant_id: string
+    user_id: string
+    version: string
+    attempts: Generated<number>
+    due_at: ColumnType<Date, never, never>
+    failure: string | null
+  }
   token_key: { id: string; state: TokenKeyState; since: ColumnType<Date, never, Date> }
   audit: {
     id: Generated<string>
