@@ -43,7 +43,7 @@ describe('provisioning', () => {
     const demo = { slug: 'filled', name: 'Filled', plan: 'only', size }
     const progress: [number, number][] = []
     const first = await provisionTenant(installation.tenancy, demo, (...step) => progress.push(step))
-    expect(first).toMatchObject({ slug: 'filled', strategy: 'rls', schema: 'app', rows: 315 })
+    expect(first).toMatchObject({ slug: 'filled', strategy: 'rls', schema: 'app', rows: 319 })
     expect(progress.at(-1)).toEqual([311, 311])
     const { kysely } = installation.tenancy.tenant('filled')
     await kysely.deleteFrom('deals').execute()

@@ -65,7 +65,7 @@ function testRecords() {
       title: 'Instant',
       slug: 'instant',
       content: 'x',
-      author: 'one',
+      author_id: ids.member,
       published_date: '2025-03-01T12:00:00.123+02:00',
     })
     expect(created.body.published_date).toBe('2025-03-01T10:00:00.123Z')
@@ -137,7 +137,7 @@ function testForeignTenants() {
   it('changes and deletes only its own row of the same id', async () => {
     await call('PATCH', `/t/one/posts/${ids.post}`, { title: 'Changed in one' })
     expect((await call('GET', `/t/two/posts/${ids.post}`)).body.title).toBe('Post of two')
-    const both = { title: 'Both', slug: 'both', content: 'x', author: 'x' }
+    const both = { title: 'Both', slug: 'both', content: 'x', author_id: ids.member }
     const [one, two] = [await call('POST', '/t/one/posts', both), await call('POST', '/t/two/posts', both)]
     expect([one.status, two.status]).toEqual([201, 201])
     await call('DELETE', `/t/one/posts/${one.body.id}`)
@@ -214,7 +214,7 @@ function testResolution() {
 
 function testConstraints() {
   it('lets two tenants use one slug, and one tenant only once', async () => {
-    const post = { title: 'Twice', slug: 'twice', content: 'x', author: 'x' }
+    const post = { title: 'Twice', slug: 'twice', content: 'x', author_id: ids.member }
     expect((await call('POST', '/t/one/posts', post)).status).toBe(201)
     expect((await call('POST', '/t/two/posts', post)).status).toBe(201)
     const again = await call('POST', '/t/one/posts', post)
@@ -225,7 +225,12 @@ function testConstraints() {
   })
 
   it('names the field whose rule the database enforces', async () => {
-    const draft = { title: 'Empty', slug: 'empty', author: 'x', published_date: '2025-01-01T00:00:00Z' }
+    const draft = {
+      title: 'Empty',
+      slug: 'empty',
+      author_id: ids.member,
+      published_date: '2025-01-01T00:00:00Z',
+    }
     const answer = await call('POST', '/t/one/posts', draft)
     expect([answer.status, answer.body.code]).toEqual([422, 'RULE_VIOLATED'])
     expect(answer.body.errors).toMatchObject([{ path: '/content' }])

@@ -44,12 +44,12 @@ async function fillTenant(slug: string): Promise<void> {
     insert into contacts (first_name, last_name, email, company_id)
     select 'first', 'last', 'person@one.example', id from companies order by id limit 1`)
   await tenant.query(`
-    insert into deals (title, amount, contact_id, stage_id, owner)
-    select 'title', case when n % 3 > 0 then (array[9, 10, 100.5, 100.25, 0])[n % 5 + 1] end, contacts.id, stages.id, 'x'
+    insert into deals (title, amount, contact_id, stage_id)
+    select 'title', case when n % 3 > 0 then (array[9, 10, 100.5, 100.25, 0])[n % 5 + 1] end, contacts.id, stages.id
       from generate_series(1, 30) as n, contacts, stages where stages.position = 1`)
   await tenant.query(`
-    insert into posts (title, slug, content, author, published_date)
-    select 'title ' || n % 2, 'slug-' || n, 'x', 'x',
+    insert into posts (title, slug, content, published_date)
+    select 'title ' || n % 2, 'slug-' || n, 'x',
            case when n % 2 > 0 then timestamptz '2025-01-01 00:00:00Z' + (n % 3) * interval '1 microsecond' end
       from generate_series(1, 30) as n`)
 }

@@ -34,8 +34,12 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     ['blog-tags', { name: 'News' }, { name: 'Opinion' }],
     ['categories', { name: 'Craft', slug: 'craft' }, { name: 'Crafts' }],
     ['author-profiles', { name: 'Ann', bio: 'Writes.' }, { bio: '' }],
-    ['contact-notes', { contact_id: ids.contact, author: 'Ann', body: 'Called.' }, { body: 'Called twice.' }],
-    ['deal-notes', { deal_id: ids.deal, author: 'Ann', body: 'Won?' }, { body: 'Won!' }],
+    [
+      'contact-notes',
+      { contact_id: ids.contact, author_id: ids.member, body: 'Called.' },
+      { body: 'Called twice.' },
+    ],
+    ['deal-notes', { deal_id: ids.deal, author_id: ids.member, body: 'Won?' }, { body: 'Won!' }],
   ])('creates, lists, changes and deletes %s, for this tenant only', async (name, values, change) => {
     const created = await create(`/t/one/${name}`, values)
     expect(created).toMatchObject(values)
@@ -76,18 +80,57 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       company_id: company.id,
     })
     for (const body of ['first', 'second']) {
-      await create('/t/one/contact-notes', { contact_id: contact.id, author: 'Ann', body })
+      await create('/t/one/contact-notes', { contact_id: contact.id, author_id: ids.member, body })
     }
     const { items } = (await call('GET', `/t/one/contacts/${contact.id}/notes`)).body
     expect(items?.map(({ body }) => body)).toEqual(['second', 'first'])
     const foreign = await call('POST', '/t/two/contact-notes', {
       contact_id: contact.id,
-      author: 'x',
+      author_id: ids.member,
       body: 'x',
     })
     expect(foreign.status).toBe(422)
     await call('DELETE', `/t/one/companies/${company.id}`)
     expect((await call('GET', `/t/one/contact-notes/${items?.[0]?.id}`)).status).toBe(404)
+  })
+
+  it('shows who owns and wrote what by the name they have now, and refuses who is no member', async () => {
+    const { members } = installation.tenancy
+    const userId = '00000000-0000-4000-8000-000000000006'
+    const note = { contact_id: ids.contact, author_id: userId, body: 'Called.' }
+    const unknown = await call('POST', '/t/one/contact-notes', note)
+    expect([unknown.status, unknown.body.errors]).toMatchObject([422, [{ path: '/author_id' }]])
+    for (const slug of ['one', 'two'])
+      await members.put(slug, { userId, name: `Bo of ${slug}`, role: 'member' })
+    await members.deliver()
+    const { id } = await create('/t/one/contact-notes', note)
+    const post = await create('/t/one/posts', {
+      title: 'By Bo',
+      slug: 'by-bo',
+      content: 'x',
+      author_id: userId,
+    })
+    await call('PATCH', `/t/one/deals/${ids.deal}`, { owner_id: userId })
+    const names = async () => [
+      (await call('GET', `/t/one/contact-notes/${id}`)).body.author,
+      (await call('GET', `/t/one/posts/${post.id}`)).body.author,
+      (await call('GET', `/t/one/deals/${ids.deal}`)).body.owner,
+    ]
+    expect(await names()).toEqual(['Bo of one', 'Bo of one', 'Bo of one'])
+    expect((await call('GET', '/t/one/deals?q=bo%20of')).body.items).toHaveLength(1)
+    expect((await call('GET', '/t/two/deals?q=bo%20of')).body.items).toEqual([])
+    expect((await call('GET', '/t/two/members')).body.items).toContainEqual({
+      user_id: userId,
+      name: 'Bo of two',
+      email: null,
+      role: 'member',
+      active: true,
+    })
+    await members.anonymise(userId)
+    await members.deliver()
+    expect(await names()).toEqual(['Former member', 'Former member', 'Former member'])
+    expect((await call('GET', '/t/two/members')).text).not.toContain('Bo of')
+    await call('PATCH', `/t/one/deals/${ids.deal}`, { owner_id: ids.member })
   })
 
   it('leaves a post without category and author when those are deleted', async () => {
@@ -131,12 +174,14 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
         'author_profiles',
         'blog_tags',
         'stages',
+        'member',
       ]) {
         await transaction.query(`delete from ${table}`)
       }
     })
     await right.bulkInsert('stages', ['id', 'name', 'position'], stages.rows.map(Object.values))
     for (const table of [
+      'member',
       'companies',
       'contacts',
       'deals',
@@ -160,7 +205,7 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       )
     }
     const report = await assertIsolated(left, right)
-    expect(report.tables).toHaveLength(14)
+    expect(report.tables).toHaveLength(15)
   })
 })
 

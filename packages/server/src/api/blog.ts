@@ -12,7 +12,9 @@ export const post = z.object({
   /** Unique within the tenant. */
   slug,
   content: z.string(),
-  author: z.string(),
+  /** A member, and their name; null in posts that are older than members. */
+  author_id: id.nullable(),
+  author: z.string().nullable(),
   /** Null while the post is a draft. */
   published_date: moment.nullable(),
   category_id: id.nullable(),
@@ -23,7 +25,7 @@ export const postCreate = z.strictObject({
   title: text(200),
   slug,
   content: text(100_000, 0).optional(),
-  author: text(100),
+  author_id: id,
   published_date: moment.nullable().optional(),
   category_id: id.nullable().optional(),
   author_profile_id: id.nullable().optional(),

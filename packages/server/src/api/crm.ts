@@ -54,7 +54,9 @@ export const deal = z.object({
   contact_name: z.string(),
   stage_id: id,
   stage_name: z.string(),
-  owner: z.string(),
+  /** A member, and their name; null in deals that are older than members. */
+  owner_id: id.nullable(),
+  owner: z.string().nullable(),
   created_at: moment,
 })
 export const dealCreate = z.strictObject({
@@ -62,14 +64,20 @@ export const dealCreate = z.strictObject({
   amount: amount.nullable().optional(),
   contact_id: id,
   stage_id: id,
-  owner: text(100),
+  owner_id: id,
 })
 export const dealChange = dealCreate.partial().refine(isNotEmpty, 'must name at least one field')
 export const dealList = listQuery(['created_at', 'amount', 'title'])
 export const dealPage = pageOf(deal)
 
-const note = { id, author: z.string(), body: z.string(), created_at: moment }
-const noteCreate = { author: text(100), body: text(10_000) }
+const note = {
+  id,
+  author_id: id.nullable(),
+  author: z.string().nullable(),
+  body: z.string(),
+  created_at: moment,
+}
+const noteCreate = { author_id: id, body: text(10_000) }
 const noteChange = z.strictObject(noteCreate).partial().refine(isNotEmpty, 'must name at least one field')
 export const noteList = listQuery(['created_at'])
 

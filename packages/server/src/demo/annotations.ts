@@ -29,23 +29,28 @@ export function annotate(seed: string, data: DemoData): Annotations {
     ...category,
     slug: category.name.toLowerCase(),
   }))
-  const authors = [...new Set(data.posts.map(({ author }) => author))]
-  const authorProfiles = named(authors).map((profile) => ({
-    ...profile,
-    bio: `${profile.name} writes about ${random.pick(categories).name.toLowerCase()}.`,
+  const wrote = new Set(data.posts.map(({ author_id }) => author_id))
+  const authors = data.members.filter(({ userId }) => wrote.has(userId))
+  const profiles = authors.map(({ userId, name }) => ({
+    userId,
+    profile: {
+      id: random.uuid(),
+      name,
+      bio: `${name} writes about ${random.pick(categories).name.toLowerCase()}.`,
+    },
   }))
   const contacts = data.contacts.map(({ id }) => ({ contact_id: id }))
   const deals = data.deals.map(({ id }) => ({ deal_id: id }))
   const note = () => ({
     id: random.uuid(),
-    author: random.pick(words.givenNames),
+    author_id: random.pick(data.members).userId,
     body: random.pick(words.noteSentences),
   })
   return {
     tags,
     blogTags,
     categories,
-    authorProfiles,
+    authorProfiles: profiles.map(({ profile }) => profile),
     contactTags: some(random, contacts, 0.5).map((link) => ({ ...link, tag_id: random.pick(tags).id })),
     dealTags: some(random, deals, 0.5).map((link) => ({ ...link, tag_id: random.pick(tags).id })),
     contactNotes: some(random, contacts, 0.3).map((link) => ({ ...note(), ...link })),
@@ -53,7 +58,7 @@ export function annotate(seed: string, data: DemoData): Annotations {
     posts: data.posts.map((post) => ({
       ...post,
       category_id: random.pick(categories).id,
-      author_profile_id: authorProfiles.find(({ name }) => name === post.author)?.id ?? null,
+      author_profile_id: profiles.find(({ userId }) => userId === post.author_id)?.profile.id ?? null,
     })),
     postTags: some(random, data.posts, 0.7).map(({ id }) => ({
       post_id: id,

@@ -1,3 +1,4 @@
+import type { NewMember } from '@quickscale/tenancy'
 import type { Insertable } from 'kysely'
 import type { PostTable } from '../modules/blog/index.ts'
 import type { CompanyTable, ContactTable, DealTable } from '../modules/crm/index.ts'
@@ -13,6 +14,7 @@ export interface DataSize {
 }
 
 export interface DemoData {
+  readonly members: readonly NewMember[]
   readonly companies: readonly (Insertable<CompanyTable> & { id: string })[]
   readonly contacts: readonly (Insertable<ContactTable> & { id: string })[]
   readonly deals: readonly (Insertable<DealTable> & { id: string })[]
@@ -30,16 +32,28 @@ const DAY_MS = 86_400_000
  */
 export function generateData(seed: string, size: DataSize, stageIds: readonly string[]): DemoData {
   const random = createRandom(seed)
-  const owners = Array.from({ length: 4 }, () => random.pick(words.givenNames))
+  const members = repeat(4, (index) => generateMember(random, seed, index))
   const companies = repeat(size.companies, () => generateCompany(random))
   const contacts = repeat(size.contacts, () => generateContact(random, random.pick(companies)))
   return {
+    members,
     companies,
     contacts,
     deals: repeat(size.deals, () =>
-      generateDeal(random, random.pick(contacts), stageIds, random.pick(owners)),
+      generateDeal(random, random.pick(contacts), stageIds, random.pick(members).userId),
     ),
-    posts: repeat(size.posts, (index) => generatePost(random, index, random.pick(owners))),
+    posts: repeat(size.posts, (index) => generatePost(random, index, random.pick(members).userId)),
+  }
+}
+
+function generateMember(random: Random, seed: string, index: number): NewMember {
+  const first = random.pick(words.givenNames)
+  const last = random.pick(words.familyNames)
+  return {
+    userId: random.uuid(),
+    name: `${first} ${last}`,
+    email: `${first}.${last}@${seed}.example`.toLowerCase(),
+    role: index === 0 ? 'owner' : 'member',
   }
 }
 
@@ -74,7 +88,7 @@ function generateDeal(
   random: Random,
   contact: { readonly id: string; readonly last_name: string },
   stageIds: readonly string[],
-  owner: string,
+  ownerId: string,
 ) {
   return {
     id: random.uuid(),
@@ -83,12 +97,12 @@ function generateDeal(
     amount: random.chance(0.9) ? (250 + 90_000 * random.next() ** 3).toFixed(2) : null,
     contact_id: contact.id,
     stage_id: random.pick(stageIds),
-    owner,
+    owner_id: ownerId,
     created_at: momentBefore(random, 400),
   }
 }
 
-function generatePost(random: Random, index: number, author: string) {
+function generatePost(random: Random, index: number, authorId: string) {
   const title = `${random.pick(words.postOpenings)} ${random.pick(words.postSubjects)}`
   const created = momentBefore(random, 500)
   return {
@@ -96,7 +110,7 @@ function generatePost(random: Random, index: number, author: string) {
     title,
     slug: `${title.toLowerCase().replaceAll(' ', '-')}-${index + 1}`,
     content: repeat(6, () => random.pick(words.postSentences)).join(' '),
-    author,
+    author_id: authorId,
     published_date: random.chance(0.85) ? new Date(created.getTime() + random.below(20) * DAY_MS) : null,
     created_at: created,
   }

@@ -2,13 +2,14 @@ import { QuickScaleError, type Tenancy } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { Database } from '../http/resource.ts'
 import { type Annotations, annotate } from './annotations.ts'
-import { type DataSize, generateData } from './generator.ts'
+import { type DemoData, generateData } from './generator.ts'
 import type { DemoTenant } from './tenants.ts'
 
 /** Rows per INSERT: far below the 65,535 parameters a statement can have. */
 const BATCH_ROWS = 250
 
 const tables = [
+  'member',
   'companies',
   'contacts',
   'stages',
@@ -53,8 +54,11 @@ export async function provisionTenant(
   }
   const tenant = tenancy.tenant(slug)
   if (await isEmpty(tenant.kysely)) {
+    const data = await generate(tenant.kysely, demo)
+    for (const member of data.members) await tenancy.members.put(slug, member)
+    await tenancy.members.deliver()
     // One transaction: a start that is interrupted leaves all of the data or none.
-    await tenant.transaction((tx) => fill(tx.kysely, slug, demo.size, onRows))
+    await tenant.transaction((tx) => fill(tx.kysely, slug, data, onRows))
   }
   const placement = await tenancy.tenants.placement(slug)
   return {
@@ -67,15 +71,21 @@ export async function provisionTenant(
   }
 }
 
+async function generate(db: Database, { slug, size }: DemoTenant): Promise<DemoData> {
+  const stages = await db.selectFrom('stages').select('id').orderBy('position').execute()
+  return generateData(
+    slug,
+    size,
+    stages.map(({ id }) => id),
+  )
+}
+
 async function fill(
   db: Database,
   seed: string,
-  size: DataSize,
+  data: DemoData,
   onRows: (written: number, total: number) => void,
 ): Promise<void> {
-  const stages = await db.selectFrom('stages').select('id').orderBy('position').execute()
-  const stageIds = stages.map(({ id }) => id)
-  const data = generateData(seed, size, stageIds)
   const more = annotate(seed, data)
   const total = [data.companies, data.contacts, data.deals, ...Object.values(more)].reduce(
     (sum, rows) => sum + rows.length,

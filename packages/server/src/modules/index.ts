@@ -1,6 +1,7 @@
 import { blog } from './blog/index.ts'
 import { crm } from './crm/index.ts'
 import type { Module } from './module.ts'
+import { teams } from './teams/index.ts'
 
 /** Every module of the application, in the order of their migrations. */
-export const modules: readonly Module[] = [crm, blog]
+export const modules: readonly Module[] = [teams, crm, blog]

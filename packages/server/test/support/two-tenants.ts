@@ -7,10 +7,14 @@ export const ids = {
   contact: '00000000-0000-4000-8000-000000000002',
   deal: '00000000-0000-4000-8000-000000000003',
   post: '00000000-0000-4000-8000-000000000004',
+  member: '00000000-0000-4000-8000-000000000005',
 } as const
 
 /** Fills both tenants with colliding ids and texts that name their tenant. */
 export async function fillTenants(tenancy: Tenancy<TenantTables>): Promise<void> {
+  for (const slug of ['one', 'two'])
+    await tenancy.members.put(slug, { userId: ids.member, name: `Ann of ${slug}`, role: 'owner' })
+  await tenancy.members.deliver()
   for (const slug of ['one', 'two']) {
     const db = tenancy.tenant(slug).kysely
     await db
@@ -34,11 +38,23 @@ export async function fillTenants(tenancy: Tenancy<TenantTables>): Promise<void>
       .executeTakeFirstOrThrow()
     await db
       .insertInto('deals')
-      .values({ id: ids.deal, title: `Deal of ${slug}`, contact_id: ids.contact, stage_id, owner: slug })
+      .values({
+        id: ids.deal,
+        title: `Deal of ${slug}`,
+        contact_id: ids.contact,
+        stage_id,
+        owner_id: ids.member,
+      })
       .execute()
     await db
       .insertInto('posts')
-      .values({ id: ids.post, title: `Post of ${slug}`, slug: 'hello', content: 'Hello', author: slug })
+      .values({
+        id: ids.post,
+        title: `Post of ${slug}`,
+        slug: 'hello',
+        content: 'Hello',
+        author_id: ids.member,
+      })
       .execute()
   }
 }

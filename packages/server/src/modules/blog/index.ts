@@ -14,6 +14,7 @@ export const blog: Module = {
     blog_tags_name_key: { field: 'name', message: 'is taken by another tag' },
     posts_category_id_fkey: { field: 'category_id', message: 'is not a category of this tenant' },
     posts_author_profile_id_fkey: { field: 'author_profile_id', message: 'is not an author of this tenant' },
+    posts_author_id_fkey: { field: 'author_id', message: 'is not a member of this tenant' },
     post_tags_post_id_fkey: { field: 'id', message: 'is not a post of this tenant' },
     post_tags_tag_id_fkey: { field: 'tag_id', message: 'is not a tag of this tenant' },
     posts_published_content_check: {

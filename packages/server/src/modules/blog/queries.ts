@@ -2,6 +2,7 @@ import { type Insertable, sql, type Updateable } from 'kysely'
 import { type PageRequest, readPage } from '../../http/page.ts'
 import type { Database } from '../../http/resource.ts'
 import { contains } from '../../http/search.ts'
+import { memberName, memberNameContains } from '../teams/index.ts'
 import type { PostTable } from './tables.ts'
 
 const postColumns = [
@@ -9,7 +10,8 @@ const postColumns = [
   'title',
   'slug',
   'content',
-  'author',
+  'author_id',
+  memberName('posts.author_id').as('author'),
   'published_date',
   'category_id',
   'author_profile_id',
@@ -19,7 +21,12 @@ const postColumns = [
 export function readPosts(db: Database, request: PageRequest, search: string | undefined) {
   let query = db.selectFrom('posts').select(postColumns)
   if (search !== undefined) {
-    query = query.where(contains([sql.ref('title'), sql.ref('content'), sql.ref('author')], search))
+    query = query.where((eb) =>
+      eb.or([
+        contains([sql.ref('title'), sql.ref('content')], search),
+        memberNameContains('posts.author_id', search),
+      ]),
+    )
   }
   return readPage(db, query, 'posts.id', request)
 }

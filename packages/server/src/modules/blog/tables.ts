@@ -1,11 +1,12 @@
 import type { ColumnType, Generated } from 'kysely'
+import type { MemberId } from '../teams/index.ts'
 
 export interface PostTable {
   id: Generated<string>
   title: string
   slug: string
   content: Generated<string>
-  author: string
+  author_id: MemberId
   published_date: Date | null
   category_id: string | null
   author_profile_id: string | null

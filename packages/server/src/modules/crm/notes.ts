@@ -5,14 +5,29 @@ import * as api from '../../api/crm.ts'
 import { readPage } from '../../http/page.ts'
 import { type Database, serveResource } from '../../http/resource.ts'
 import { contains } from '../../http/search.ts'
+import { memberName, memberNameContains } from '../teams/index.ts'
 import { remove } from './queries.ts'
 
 /** Notes shown with their record. */
 const NOTES_MAX = 100
 
-const contactNoteColumns = ['id', 'contact_id', 'author', 'body', 'created_at'] as const
-const dealNoteColumns = ['id', 'deal_id', 'author', 'body', 'created_at'] as const
-const searched = [sql.ref('body'), sql.ref('author')]
+const contactNoteColumns = [
+  'id',
+  'contact_id',
+  'author_id',
+  memberName('contact_notes.author_id').as('author'),
+  'body',
+  'created_at',
+] as const
+const dealNoteColumns = [
+  'id',
+  'deal_id',
+  'author_id',
+  memberName('deal_notes.author_id').as('author'),
+  'body',
+  'created_at',
+] as const
+const searched = [sql.ref('body')]
 
 export const contactNotes = serveResource({
   name: 'contact-notes',
@@ -23,7 +38,10 @@ export const contactNotes = serveResource({
   sorts: { created_at: { column: 'contact_notes.created_at', order: 'desc' } },
   readPage: (db, request, search) => {
     let query = db.selectFrom('contact_notes').select(contactNoteColumns)
-    if (search !== undefined) query = query.where(contains(searched, search))
+    if (search !== undefined)
+      query = query.where((eb) =>
+        eb.or([contains(searched, search), memberNameContains('contact_notes.author_id', search)]),
+      )
     return readPage(db, query, 'contact_notes.id', request)
   },
   find: (db, id) =>
@@ -49,7 +67,10 @@ export const dealNotes = serveResource({
   sorts: { created_at: { column: 'deal_notes.created_at', order: 'desc' } },
   readPage: (db, request, search) => {
     let query = db.selectFrom('deal_notes').select(dealNoteColumns)
-    if (search !== undefined) query = query.where(contains(searched, search))
+    if (search !== undefined)
+      query = query.where((eb) =>
+        eb.or([contains(searched, search), memberNameContains('deal_notes.author_id', search)]),
+      )
     return readPage(db, query, 'deal_notes.id', request)
   },
   find: (db, id) =>

@@ -3,6 +3,7 @@ import { type ExpressionBuilder, type Insertable, sql, type Updateable } from 'k
 import { type PageRequest, readPage } from '../../http/page.ts'
 import type { Database } from '../../http/resource.ts'
 import { contains } from '../../http/search.ts'
+import { memberName, memberNameContains } from '../teams/index.ts'
 import type { CompanyTable, ContactTable, DealTable } from './tables.ts'
 
 // ------------------------------------------------------------------------------------------------- companies
@@ -119,9 +120,11 @@ const dealColumns = [
   'deals.amount',
   'deals.contact_id',
   'deals.stage_id',
-  'deals.owner',
+  'deals.owner_id',
   'deals.created_at',
 ] as const
+
+const ownerName = memberName('deals.owner_id').as('owner')
 
 function contactNameOf(eb: ExpressionBuilder<TenantTables, 'deals'>) {
   return eb
@@ -144,11 +147,12 @@ function stageNameOf(eb: ExpressionBuilder<TenantTables, 'deals'>) {
 }
 
 export function readDeals(db: Database, request: PageRequest, search: string | undefined) {
-  let query = db.selectFrom('deals').select(dealColumns).select([contactNameOf, stageNameOf])
+  let query = db.selectFrom('deals').select(dealColumns).select([contactNameOf, stageNameOf, ownerName])
   if (search !== undefined) {
     query = query.where((eb) =>
       eb.or([
-        contains([sql.ref('deals.title'), sql.ref('deals.owner')], search),
+        contains([sql.ref('deals.title')], search),
+        memberNameContains('deals.owner_id', search),
         eb(
           'contact_id',
           'in',
@@ -167,7 +171,7 @@ export function findDeal(db: Database, id: string) {
   return db
     .selectFrom('deals')
     .select(dealColumns)
-    .select([contactNameOf, stageNameOf])
+    .select([contactNameOf, stageNameOf, ownerName])
     .where('id', '=', id)
     .executeTakeFirst()
 }
@@ -177,7 +181,7 @@ export function insertDeal(db: Database, values: Insertable<DealTable>) {
     .insertInto('deals')
     .values(values)
     .returning(dealColumns)
-    .returning([contactNameOf, stageNameOf])
+    .returning([contactNameOf, stageNameOf, ownerName])
     .executeTakeFirstOrThrow()
 }
 
@@ -187,7 +191,7 @@ export function updateDeal(db: Database, id: string, change: Updateable<DealTabl
     .set(change)
     .where('id', '=', id)
     .returning(dealColumns)
-    .returning([contactNameOf, stageNameOf])
+    .returning([contactNameOf, stageNameOf, ownerName])
     .executeTakeFirst()
 }
 

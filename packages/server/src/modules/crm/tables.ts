@@ -1,4 +1,5 @@
 import type { ColumnType, Generated } from 'kysely'
+import type { MemberId } from '../teams/index.ts'
 
 /** Set by the database, readable as a Date; the demo data backdates it. */
 type CreatedAt = ColumnType<Date, Date | undefined, never>
@@ -33,7 +34,7 @@ export interface DealTable {
   amount: string | null
   contact_id: string
   stage_id: string
-  owner: string
+  owner_id: MemberId
   created_at: CreatedAt
 }
 
@@ -46,7 +47,7 @@ export interface TagTable {
 export interface ContactNoteTable {
   id: Generated<string>
   contact_id: string
-  author: string
+  author_id: MemberId
   body: string
   created_at: CreatedAt
 }
@@ -54,7 +55,7 @@ export interface ContactNoteTable {
 export interface DealNoteTable {
   id: Generated<string>
   deal_id: string
-  author: string
+  author_id: MemberId
   body: string
   created_at: CreatedAt
 }
