@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { type ConnectionsConfig, createTenancy, type Strategy, type Tenancy } from '@quickscale/tenancy'
 import pg from 'pg'
+import { deriveSeal, sealToken } from '../packages/tenancy/src/session/token.ts'
+import { tokenKeyOf } from '../packages/tenancy/src/strategies/token-keys.ts'
 import { dropInstallation } from '../test/support/drop-installation.ts'
 import { forEachConcurrently } from './measure.ts'
 
@@ -18,6 +20,10 @@ export interface BenchInstallation {
   readonly tenants: Readonly<Record<Strategy, readonly BenchTenant[]>>
   /** The administrator's URL of the database that holds the tenants of a strategy, the first one's for `database`. */
   urlOf(strategy: Strategy): Promise<string>
+  /** What the planner would do for the first tenant of a strategy, as an EXPLAIN in the tenant's own context says. */
+  explain(strategy: Strategy, text: string, values: unknown[]): Promise<unknown>
+  /** Applies further directories of migrations, as the next release of an application would. */
+  migrate(directories: readonly string[]): Promise<void>
   /** Tidies the tables up and gives the planner its statistics, in every database that holds tenants. */
   vacuum(): Promise<void>
   drop(): Promise<void>
@@ -33,22 +39,27 @@ const strategies = ['rls', 'schema', 'database'] as const
 // Provisioning takes a lock on a connection of its own, and the library keeps ten for that.
 const provisioningConcurrency = 8
 
-/** @param url administrator's URL; every connection of the installation goes to its host and port */
+/**
+ * @param url administrator's URL; every connection of the installation goes to its host and port
+ * @param migrations directories
+ */
 export async function install(
   url: string,
   counts: Readonly<Record<Strategy, number>>,
   onProgress: (done: number, total: number) => void,
   connections: ConnectionsConfig = {},
+  migrations: readonly string[] = [join(import.meta.dirname, 'migrations')],
 ): Promise<BenchInstallation> {
   const name = `bench_${randomBytes(4).toString('hex')}`
-  const tenancy = await createTenancy({
+  const config = {
     databaseUrl: url,
     installation: name,
     masterKey: randomBytes(32).toString('base64'),
-    migrations: [join(import.meta.dirname, 'migrations')],
+    migrations,
     plans: Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }])),
     connections: { perDatabase: connectionsPerPool, perSilo: connectionsPerPool, idleMs, ...connections },
-  })
+  }
+  const tenancy = await createTenancy(config)
   const drop = async () => {
     await tenancy.close()
     await dropInstallation(url, name)
@@ -65,6 +76,32 @@ export async function install(
       tenancy,
       tenants,
       urlOf: (strategy) => databaseUrlOf(tenants[strategy][0]),
+      async explain(strategy, text, values) {
+        const [tenant] = tenants[strategy]
+        const home = await databaseUrlOf(tenant)
+        const { databaseId, epoch } = await tenancy.tenants.placement(tenant?.slug ?? '')
+        const key = tokenKeyOf(Buffer.from(config.masterKey, 'base64'), databaseId)
+        const seal = deriveSeal(key, tenant?.id ?? '', epoch)
+        const { text: sent } = await tenancy.tenant(tenant?.slug ?? '').explainSql(text)
+        // The library refuses EXPLAIN; the login role of a database has its name.
+        return await asAdministrator(home, async (client) => {
+          const login = client.escapeIdentifier(decodeURIComponent(new URL(home).pathname.slice(1)))
+          await client.query(`set session authorization ${login}`)
+          await client.query('begin')
+          await client.query('select quickscale.enter($1, $2, $3)', [
+            ...sealToken(seal, { actor: null, expiresAtMs: Date.now() + 60_000 }),
+          ])
+          return (await client.query(`explain (format json) ${sent}`, values)).rows[0]['QUERY PLAN']
+        })
+      },
+      async migrate(directories) {
+        const next = await createTenancy({ ...config, migrations: [...migrations, ...directories] })
+        try {
+          await next.migrate()
+        } finally {
+          await next.close()
+        }
+      },
       async vacuum() {
         const homes = await Promise.all([tenants.rls[0], ...tenants.database].map(databaseUrlOf))
         for (const home of homes) await asAdministrator(home, (client) => client.query('vacuum (analyze)'))

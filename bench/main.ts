@@ -3,6 +3,7 @@ import { openServer } from '../test/support/server.ts'
 import { runProvisionBench } from './provision.ts'
 import { allDimensions, type QueryDimensions, runQueryBench } from './query.ts'
 import { createProgress, formatReport } from './report.ts'
+import { runSearchBench } from './search.ts'
 import { runSilosBench } from './silos.ts'
 import { runTenantsBench } from './tenants.ts'
 
@@ -11,6 +12,7 @@ const usage = `Usage: npm run -s bench -- <name> [options]
 Benchmarks
   query      what a query costs under each strategy, compared with plain tables
   provision  how long making a tenant takes, compared with the bare DDL
+  search     what searches by each kind of index cost, compared with the same tables without row security
   tenants    whether 10,000 tenants in shared tables cost more than 10
   silos      whether 1,000 databases get along with 50 connections, one of them flooded
 
@@ -20,6 +22,7 @@ Options
   --only <words>  query: a comma-separated choice of raw rls schema database sequential-guc,
                   point page insert, loopback 1ms, 1 8; what is not mentioned is not restricted
   --silos <n>     silos: how many databases
+  --rows <n>      search: how many rows the tenant of each strategy has
   --quick         small and short: shows that it works, the numbers mean nothing
   --help
 
@@ -27,22 +30,25 @@ Uses the server of QUICKSCALE_DATABASE_URL, or starts one for the run. Drops wha
 
 const roundsMax = 1_000
 const silosMax = 10_000
+const rowsMax = 100_000_000
 const sizes = {
   usual: {
     query: { rounds: 33, sliceMs: 40, tenants: { rls: 20, schema: 5, database: 1 }, rowsPerTenant: 500 },
     provision: { rounds: 41 },
+    search: { rows: 1_000_000, rounds: 15 },
     tenants: { rounds: 61, sliceMs: 250, tenants: 10_000, rowsPerTenant: 10 },
     silos: { silos: 1_000, loadMs: 120_000 },
   },
   quick: {
     query: { rounds: 1, sliceMs: 10, tenants: { rls: 2, schema: 2, database: 1 }, rowsPerTenant: 25 },
     provision: { rounds: 2 },
+    search: { rows: 20_000, rounds: 1 },
     tenants: { rounds: 1, sliceMs: 10, tenants: 20, rowsPerTenant: 5 },
     silos: { silos: 3, loadMs: 500 },
   },
 }
 
-const benchmarks = ['query', 'provision', 'tenants', 'silos'] as const
+const benchmarks = ['query', 'provision', 'search', 'tenants', 'silos'] as const
 
 /** A mistake in the command line. */
 class UsageError extends Error {}
@@ -55,6 +61,7 @@ function readCommand(args: string[]) {
       json: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       silos: { type: 'string' },
+      rows: { type: 'string' },
       only: { type: 'string', default: '' },
       quick: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -67,7 +74,8 @@ function readCommand(args: string[]) {
   }
   const rounds = readNumber('rounds', values.rounds, 1, roundsMax)
   const silos = readNumber('silos', values.silos, 2, silosMax)
-  return { ...values, name: benchmark ?? 'query', rounds, silos, dimensions: choose(values.only) }
+  const rows = readNumber('rows', values.rows, 1_000, rowsMax)
+  return { ...values, name: benchmark ?? 'query', rounds, silos, rows, dimensions: choose(values.only) }
 }
 
 function readNumber(option: string, text: string | undefined, min: number, max: number): number | null {
@@ -100,11 +108,13 @@ async function run(command: ReturnType<typeof readCommand>, signal: AbortSignal)
   const common = { signal, onProgress: progress.say }
   const rounds = command.rounds === null ? {} : { rounds: command.rounds }
   const silos = command.silos === null ? {} : { silos: command.silos }
+  const rows = command.rows === null ? {} : { rows: command.rows }
   const { dimensions } = command
   const server = await openServer()
   const measure = {
     query: () => runQueryBench(server, { ...chosen.query, ...common, ...rounds, dimensions }),
     provision: () => runProvisionBench(server, { ...chosen.provision, ...common, ...rounds }),
+    search: () => runSearchBench(server, { ...chosen.search, ...common, ...rounds, ...rows }),
     tenants: () => runTenantsBench(server, { ...chosen.tenants, ...common, ...rounds }),
     silos: () => runSilosBench(server, { ...chosen.silos, ...common, ...silos }),
   }

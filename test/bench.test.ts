@@ -111,6 +111,29 @@ test('the provision benchmark compares each strategy with its bare DDL', async (
   expect(await installations()).toEqual([])
 })
 
+test('the search benchmark says which indexes are used, and cleans up', async () => {
+  const { stdout } = await bench('search', '--json', '--quick', '--rows', '20000')
+  const kinds = ['numeric', 'enum', 'like-prefix', 'full-text', 'trigram', 'jsonb', 'jsonb-key']
+  const row = (kind: string, strategy: string) => ({
+    kind,
+    strategy,
+    ratio: positive,
+    indexUsed: kind !== 'trigram' || strategy === 'database',
+    p50Ms: positive,
+    plainP50Ms: positive,
+    affected: kind !== 'trigram' || strategy === 'database' ? null : expect.stringContaining('LEAKPROOF'),
+  })
+  expect(JSON.parse(stdout)).toEqual({
+    name: 'search',
+    machine,
+    rounds: 1,
+    noise: 0,
+    rowsPerTenant: 20_000,
+    rows: kinds.flatMap((kind) => ['rls', 'schema', 'database'].map((strategy) => row(kind, strategy))),
+  })
+  expect(await installations()).toEqual([])
+})
+
 test('measures only what is asked for, and raw with it', async () => {
   const { stdout } = await bench('query', '--json', '--quick', '--only', 'schema,page,loopback,8')
   const rows: { subject: string }[] = JSON.parse(stdout).rows

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TestInstallation } from './support/installation.ts'
 
 let installation: TestInstallation
@@ -36,6 +36,87 @@ test('exactly the operators of the document are marked', async () => {
   const added = ours.rows.filter(({ name }) => !before.has(name)).map(({ proname }) => proname)
   expect(documented.length).toBe(15)
   expect(added.sort()).toEqual(documented.sort())
+})
+
+test('what is LEAKPROOF among the library’s own functions looks at nothing', async () => {
+  const { rows } = await admin.query(
+    `select proname, lanname, prosrc from pg_proc join pg_language on pg_language.oid = prolang
+      where proleakproof and pg_proc.oid >= 16384 order by proname`,
+  )
+  expect(rows).toEqual(
+    ['may_contain', 'may_match'].map((proname) => ({ proname, lanname: 'internal', prosrc: 'btequalimage' })),
+  )
+})
+
+/** What tenant `one` can tell about the rows of `two`, from a condition on its own. */
+async function outcomeOf(condition: string, planned: 'run' | 'explained'): Promise<string> {
+  const text = `${planned === 'run' ? '' : 'explain '}select count(*) from secret where ${condition}`
+  try {
+    const results = await installation.onRawConnection('one', `set local enable_seqscan = off; ${text}`)
+    return JSON.stringify([results].flat().at(-1)?.rows)
+  } catch (error) {
+    if (error instanceof pg.DatabaseError) return String(error.code)
+    throw error
+  }
+}
+
+describe('an error that depends on the row of another tenant', () => {
+  const words = (guess: string, terms: number) =>
+    `(select ('${guess} & (' || repeat('a & ', ${terms}) || 'a)')::tsquery offset 0)`
+  const nested = (levels: number) =>
+    `(select (repeat('[', ${levels}) || repeat(']', ${levels}))::jsonb offset 0)`
+
+  beforeAll(async () => {
+    await installation.tenancy
+      .tenant('two')
+      .query(`insert into secret (id, words, data) values (1, 'merger a', ${nested(6_000)})`)
+  })
+
+  test('tells what it holds, if @@ is marked, and does not, as it is not', async () => {
+    const ask = async () => [
+      await outcomeOf(`words @@ ${words('merger', 50_000)}`, 'run'),
+      await outcomeOf(`words @@ ${words('absent', 50_000)}`, 'run'),
+    ]
+    await admin.query('alter function pg_catalog.ts_match_vq leakproof')
+    const marked = await ask()
+    await admin.query('alter function pg_catalog.ts_match_vq not leakproof')
+    expect(marked).toEqual(['54001', '[{"count":"0"}]'])
+    expect(new Set(await ask())).toEqual(new Set(['[{"count":"0"}]']))
+  })
+
+  test('could be had through indexes that are not led by tenant_id, which lead to rows of all tenants', async () => {
+    await admin.query(`
+      create index words_only on app.secret using gin (words);
+      create index data_only on app.secret using gin (data)`)
+    const used = await outcomeOf(
+      `words operator(quickscale.@@) quickscale.bound_query('merger')`,
+      'explained',
+    )
+    expect(used).toContain('words_only')
+  })
+
+  test.each([
+    ['a query that is too deep', (guess: string) => words(guess, 35_000)],
+    ['the same, bound', (guess: string) => `quickscale.bound_query(${words(guess, 35_000)})`],
+    ['the deepest that is asked for', (guess: string) => `quickscale.bound_query(${words(guess, 126)})`],
+  ])('cannot be had from the operator of hints, with %s', async (name, query) => {
+    const ask = (guess: string, how: 'run' | 'explained') =>
+      outcomeOf(`words operator(quickscale.@@) ${query(guess)}`, how)
+    const none = '[{"count":"0"}]'
+    expect([await ask('merger', 'run'), await ask('absent', 'run')]).toEqual([none, none])
+    const plan = await ask('merger', 'explained')
+    expect(plan.replaceAll('merger', 'absent')).toBe(await ask('absent', 'explained'))
+    // A cast to the domain is not LEAKPROOF: it comes after the policy, and finds no row to complain about.
+    expect(plan.includes('Index Cond: (words OPERATOR')).toBe(name !== 'a query that is too deep')
+  })
+
+  test('cannot be had from the operator of hints for documents', async () => {
+    for (const levels of [1, 5_900, 6_100]) {
+      const condition = `data operator(quickscale.@>) quickscale.bound_document(${nested(levels)})`
+      expect(await outcomeOf(condition, 'run')).toBe('[{"count":"0"}]')
+      expect(await outcomeOf(condition, 'explained')).toContain('Index Cond: (data OPERATOR')
+    }
+  })
 })
 
 test('no marked operator raises or says anything, whatever it is given', async () => {

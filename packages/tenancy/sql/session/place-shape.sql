@@ -1,6 +1,6 @@
 -- What rewriting must know of schema $1: its tables and views with their columns, the keys on which GROUP BY may rely
 -- (PostgreSQL does so for primary keys that are not deferrable), the columns that an index can find by a prefix if a
--- policy would not keep LIKE from it, and which names are aggregate functions.
+-- policy would not keep LIKE from it, those in which it can search, and which names are aggregate functions.
 select json_build_object(
   'tables', (
     select coalesce(json_object_agg(class.relname, json_build_object(
@@ -37,9 +37,27 @@ select json_build_object(
                   and exists (select from pg_policy where polrelid = indrelid
                                 and pg_get_expr(polqual, polrelid) <> 'quickscale.gate()')
                   and has_function_privilege(to_regprocedure('quickscale.like_prefix(text)'), 'execute')
-             ) as helped)
+             ) as helped),
+             'words', coalesce(searches.words, '[]'),
+             'documents', coalesce(searches.documents, '[]')
            ) order by class.relname), '{}')
       from pg_class as class
+     -- Those in an index whose family has the operators of sql/tenant-database/0009_search_hints.sql.
+     left join (
+       select indrelid,
+              json_agg(distinct attname) filter (where oprname = '@@') as words,
+              json_agg(distinct attname) filter (where oprname = '@>') as documents
+         from pg_index
+        cross join lateral unnest(indkey, indclass) as part (number, class)
+         join pg_attribute on attrelid = indrelid and attnum = part.number
+         join pg_opclass on pg_opclass.oid = part.class
+         join pg_amop on amopfamily = opcfamily and amoplefttype = opcintype
+         join pg_operator on pg_operator.oid = amopopr and oprnamespace = to_regnamespace('quickscale')
+        where indisvalid
+          and exists (select from pg_policy where polrelid = indrelid
+                         and pg_get_expr(polqual, polrelid) <> 'quickscale.gate()')
+        group by indrelid
+     ) as searches on searches.indrelid = class.oid
      where class.relnamespace = (select oid from pg_namespace where nspname = $1) and class.relkind in ('r', 'p', 'v')
        and exists (select from pg_attribute where attrelid = class.oid and attnum > 0 and not attisdropped)
   ),

@@ -66,7 +66,11 @@ function describe(rows: readonly Row[]): AffectedIndex[] {
   ]
 }
 
+/** What the operators of sql/tenant-database/0009_search_hints.sql stand beside. */
+const hints = new Set(['@@ tsquery', '@> jsonb'])
+
 function remediesOf({ leakyFunctions }: Row, leaky: readonly Row[]): string[] {
+  const hinted = leaky.some(({ operator, operand }) => hints.has(`${operator} ${operand}`))
   const markable = leakyFunctions.length === 0 && leaky.some(({ reviewed }) => reviewed)
   return [
     ...(leakyFunctions.length > 0
@@ -74,6 +78,11 @@ function remediesOf({ leakyFunctions }: Row, leaky: readonly Row[]): string[] {
       : [
           'Compare a column of a type whose operators are LEAKPROOF: integer, bigint, text, uuid, date, timestamptz.',
         ]),
+    ...(hinted
+      ? [
+          'Compare with a literal or a parameter: where the administrator is a superuser, such a search is helped.',
+        ]
+      : []),
     ...(markable
       ? ['Let a superuser run tenancy.migrate(): it marks the operators that are known to be safe LEAKPROOF.']
       : []),

@@ -74,7 +74,7 @@ function classifyTree(tree: Node): Classification {
     if (Array.isArray(next)) queue.push(...next)
     if (!isNode(next)) continue
     if ('intoClause' in next) found.into = true
-    if ('groupClause' in next || 'infer' in next || isLike(next)) found.rewritable = true
+    if ('groupClause' in next || 'infer' in next || isSearch(next)) found.rewritable = true
     if (typeof next.relname === 'string') {
       relations.add(next.relname)
       if ('schemaname' in next) found.qualified = true
@@ -144,8 +144,11 @@ function commandName(name: string, body: Node): string {
   )
 }
 
-function isLike({ name }: Node): boolean {
-  return Array.isArray(name) && isNode(name[0]) && isNode(name[0].String) && name[0].String.sval === '~~'
+/** Operators for which rewriting knows what helps an index. */
+const searches = new Set<unknown>(['~~', '@@', '@>'])
+
+function isSearch({ name }: Node): boolean {
+  return Array.isArray(name) && isNode(name[0]) && isNode(name[0].String) && searches.has(name[0].String.sval)
 }
 
 function functionName(call: Node): string {

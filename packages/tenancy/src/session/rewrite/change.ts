@@ -1,6 +1,6 @@
 /** One insertion into a statement. */
 export interface Change {
-  readonly kind: 'conflict-target' | 'group-by' | 'like-prefix'
+  readonly kind: 'conflict-target' | 'group-by' | 'like-prefix' | 'search-hint'
   /** Where, in bytes of the text. */
   readonly at: number
   readonly inserted: string

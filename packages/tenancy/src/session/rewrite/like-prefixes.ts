@@ -1,18 +1,12 @@
 import type { A_Expr, Node } from 'libpg-query'
 import { quoteIdentifier } from '../../identifiers.ts'
 import type { Change } from './change.ts'
+import { addCondition, type Condition, conditionsOf } from './conditions.ts'
 import { FromClause, type ResolvedColumn } from './from-clause.ts'
 import { patternText } from './like-pattern.ts'
 import type { Place } from './place-shape.ts'
 import { behindKeywords, type SourceText } from './source-text.ts'
 import { conjunctsOf, firstLocation, nameNode, namesOf, type Query } from './tree.ts'
-
-/** A condition, and what holds it. */
-interface Condition {
-  readonly keyword: 'where' | 'on'
-  readonly owner: { whereClause?: Node } | { quals?: Node }
-  readonly node: Node | undefined
-}
 
 /**
  * `name LIKE 'abc%'` is evaluated after the policy, because LIKE is not LEAKPROOF, and so never inside an index.
@@ -72,35 +66,6 @@ function addPrefix(
       addCondition(condition, prefix)
     },
   }
-}
-
-function addCondition({ owner, keyword }: Condition, added: Node): void {
-  const holder = owner as { whereClause?: Node; quals?: Node }
-  const field = keyword === 'where' ? 'whereClause' : 'quals'
-  const present = holder[field]
-  if (present) holder[field] = { BoolExpr: { boolop: 'AND_EXPR', args: [added, present] } }
-}
-
-/** Where rows are chosen: WHERE and the ON of joins. */
-function conditionsOf({ kind, body }: Query): { tables: readonly Node[]; conditions: Condition[] } {
-  if (kind === 'InsertStmt' || kind === 'MergeStmt') return { tables: [], conditions: [] }
-  const others = kind === 'DeleteStmt' ? body.usingClause : body.fromClause
-  const target = kind === 'SelectStmt' || body.relation === undefined ? [] : [{ RangeVar: body.relation }]
-  const tables = [...target, ...(others ?? [])]
-  const where: Condition = { keyword: 'where', owner: body, node: body.whereClause }
-  return { tables, conditions: [where, ...joinsIn(tables)].filter(({ node }) => node !== undefined) }
-}
-
-function joinsIn(tables: readonly Node[]): Condition[] {
-  const found: Condition[] = []
-  const waiting = [...tables]
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (!('JoinExpr' in next)) continue
-    const { larg, rarg, quals } = next.JoinExpr
-    waiting.push(...[larg, rarg].filter((arm) => arm !== undefined))
-    found.push({ keyword: 'on', owner: next.JoinExpr, node: quals })
-  }
-  return found
 }
 
 function likeOf(node: Node): A_Expr | undefined {

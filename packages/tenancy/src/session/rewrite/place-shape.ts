@@ -6,6 +6,10 @@ export interface TableShape {
   readonly key: readonly string[]
   /** Columns in which an index finds a prefix, though the policy keeps LIKE from it. */
   readonly prefixes: readonly string[]
+  /** Columns whose `@@` an index serves, though the policy keeps it from it. */
+  readonly words: readonly string[]
+  /** Columns whose `@>` an index serves, though the policy keeps it from it. */
+  readonly documents: readonly string[]
 }
 
 /** What the place of a tenant holds. */

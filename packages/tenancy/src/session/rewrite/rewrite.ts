@@ -8,6 +8,7 @@ import { completeConflictTarget } from './conflict-targets.ts'
 import { completeGroupBy } from './group-by.ts'
 import { helpLikePrefixes } from './like-prefixes.ts'
 import type { Place } from './place-shape.ts'
+import { addSearchHints } from './search-hints.ts'
 import { readSource } from './source-text.ts'
 import { flattened, parametersIn, queriesOf } from './tree.ts'
 
@@ -47,6 +48,7 @@ export function rewriteText(text: string, place: Place): Rewriting {
       ...completeConflictTarget(query, place, source),
       ...completeGroupBy(query, place, source),
       ...helpLikePrefixes(query, place, source, parameters),
+      ...addSearchHints(query, place, source, parameters),
     ])
     .toSorted((one, other) => one.at - other.at)
   if (changes.length === 0) return unchanged(text)

@@ -1,5 +1,5 @@
 create table secret (
-  id integer primary key,
+  id integer not null,
   body text not null default '',
   words tsvector not null default '',
   data jsonb not null default 'null'

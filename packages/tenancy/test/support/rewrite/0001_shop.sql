@@ -14,5 +14,7 @@ create table purchase (
   note text not null default '',
   primary key (shop, number)
 );
-create table remark (id integer primary key deferrable, body text not null);
+create table remark (id integer primary key deferrable, body text not null, words tsvector, data jsonb);
+create index remark_words on remark using gin (words);
+create index remark_data on remark using gin (data jsonb_path_ops);
 create view customer_names as select id, name from customer;
