@@ -46,12 +46,15 @@ export const limits = {
   placeShapesCached: 200,
   placesCached: 10_000,
   placeShapeLifetimeMs: 60_000,
-  /** Tenants whose route is kept in memory. */
+  /** Tenants whose route is kept in memory, and for how long it is believed when no change of it would be heard. */
   routesCached: 50_000,
   routeLifetimeMs: 30_000,
   /** How long a route is used on while the catalog cannot be reached, and how long the catalog may take to answer. */
   catalogRetryMs: 1_000,
   catalogConnectMs: 10_000,
+  /** How often the connection that hears of changes proves that it lives; when it is opened again after it was lost. */
+  catalogBeatMs: 5_000,
+  catalogListenRetryMs: 2_000,
   /** Databases whose credentials are kept in memory, decrypted. */
   poolsKept: 10_000,
   connectionsPerSilo: 20,

@@ -3,6 +3,7 @@ import pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { upgradeObjects } from '../sql-files.ts'
+import { CatalogChanges } from './changes.ts'
 import type { CatalogTables } from './tables.ts'
 
 const connectionsMax = 5
@@ -12,6 +13,8 @@ const locksMax = 10
 export interface Catalog {
   /** Kysely over the schema `catalog`; where there is none, every query throws `NOT_INSTALLED`; `CATALOG_UNREACHABLE`. */
   readonly db: Kysely<CatalogTables>
+  /** What others change in it. */
+  readonly changes: CatalogChanges
   /** Creates or upgrades the catalog's objects. */
   upgrade(): Promise<void>
   /**
@@ -61,15 +64,17 @@ export function openCatalog(url: string, installation: string): Catalog {
     options: pool.options,
   }
   const dialect = new PostgresDialect({ pool: dialectPool })
+  const changes = new CatalogChanges(url)
   return {
     db: new Kysely<CatalogTables>({ dialect }).withSchema('catalog'),
+    changes,
     upgrade: () => upgrade(pool),
     locked: async (names, work) => {
       const client = await named(locks.connect())
       return await whileLocked(client, names, work)
     },
     close: async () => {
-      await Promise.all([pool.end(), locks.end()])
+      await Promise.all([pool.end(), locks.end(), changes.close()])
     },
   }
 }

@@ -33,7 +33,7 @@ export interface Tenants {
    */
   update(key: string, changes: TenantUpdate): Promise<Tenant>
   /**
-   * Changes slug or name; the tenant stays where it is. The old slug may lead to it for half a minute more.
+   * Changes slug or name; the tenant stays where it is. Where the catalog cannot be heard, the old slug leads to it for half a minute.
    *
    * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `TENANT_EXISTS`, `SLUG_RESTING`,
    *   `TENANT_DELETED`

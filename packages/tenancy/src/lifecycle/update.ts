@@ -48,8 +48,8 @@ export async function updateDetails(
 }
 
 /**
- * Changes the slug, the name or both; the tenant stays where it is. Handles by uuid notice nothing. A process that has
- * used the old slug finds the tenant under it for half a minute more, so nobody else may have it for a minute.
+ * Changes the slug, the name or both; the tenant stays where it is. Handles by uuid notice nothing. A process that is
+ * cut off from the catalog may find the tenant under the old slug for half a minute, so nobody else may have it for a minute.
  *
  * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `TENANT_EXISTS`, `SLUG_RESTING`,
  *   `TENANT_DELETED`

@@ -13,9 +13,14 @@ import { refusalOf } from '../tenant.ts'
 interface KnownRoute {
   readonly route: Route
   readonly readAtMs: number
+  /** No change was heard while it was read. */
+  readonly settled: boolean
 }
 
-/** Finds where tenants live; remembers it until the fence of a database or the clock says otherwise. */
+/**
+ * Finds where tenants live; remembers it until the fence of a database or the catalog says otherwise, and for a while
+ * only when the catalog is not heard.
+ */
 export class RouteTable {
   readonly #catalog: Catalog
   readonly #connections: Connections
@@ -59,6 +64,12 @@ export class RouteTable {
     this.#known.delete(key)
   }
 
+  #listen(): void {
+    this.#catalog.changes.listen(({ id, slugs }) => {
+      for (const key of [id, ...slugs]) this.forget(key)
+    })
+  }
+
   /** From now on every use of a router fails with `TENANCY_CLOSED`. */
   close(): void {
     this.#closed = true
@@ -68,7 +79,9 @@ export class RouteTable {
   #current(key: string): Route | null {
     const known = this.#known.get(key)
     if (known === undefined) return null
-    return Date.now() - known.readAtMs < limits.routeLifetimeMs ? known.route : null
+    const { route, readAtMs, settled } = known
+    if (Date.now() - readAtMs < limits.routeLifetimeMs) return route
+    return settled && this.#catalog.changes.covers(readAtMs) ? route : null
   }
 
   /** One catalog query per tenant at a time, however many wait for it. */
@@ -89,7 +102,7 @@ export class RouteTable {
       if (known === undefined || !unreachable) throw error
       // The fence still says whether the tenant may be entered there; the catalog is asked again after a while.
       const readAtMs = Date.now() - limits.routeLifetimeMs + limits.catalogRetryMs
-      this.#known.set(key, { route: known.route, readAtMs })
+      this.#known.set(key, { route: known.route, readAtMs, settled: false })
       return known.route
     }
   }
@@ -97,6 +110,9 @@ export class RouteTable {
   async #readCatalog(key: string): Promise<Route> {
     if (this.#closed) throw new QuickScaleError('TENANCY_CLOSED')
     const tenantKey = parseTenantKey(key)
+    this.#listen()
+    const readAtMs = Date.now()
+    const { count } = this.#catalog.changes
     const record = await findRoute(this.#catalog.db, tenantKey)
     if (record === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key })
     if (record.state !== 'active') {
@@ -104,7 +120,7 @@ export class RouteTable {
     }
     const route = await this.#toRoute(record)
     if (this.#closed) throw new QuickScaleError('TENANCY_CLOSED')
-    this.#known.set(key, { route, readAtMs: Date.now() })
+    this.#known.set(key, { route, readAtMs, settled: count === this.#catalog.changes.count })
     return route
   }
 

@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { limits } from '../limits.ts'
+
+/** A tenant that is routed elsewhere, or called otherwise, than before. */
+export interface ChangedTenant {
+  readonly id: string
+  /** Old and new. */
+  readonly slugs: readonly string[]
+}
+
+/** The first version of the catalog that announces its changes: sql/catalog/0005_changes.sql. */
+const announcingVersion = 5
+const channel = 'quickscale_changes'
+
+/**
+ * Hears over one connection what changes in the catalog. A beat on it proves that nothing was missed: the server
+ * delivers what was announced before it answers. When it is lost, what was read before is believed only for as long as
+ * without it, and it is opened again.
+ */
+export class CatalogChanges {
+  readonly #url: string
+  readonly #closing = new AbortController()
+  #heard: ((tenant: ChangedTenant) => void) | null = null
+  #count = 0
+  /** Every change after this moment was heard. */
+  #sinceMs = Number.POSITIVE_INFINITY
+  /** When the last question was asked that has been answered. */
+  #beatAtMs = Number.NEGATIVE_INFINITY
+  #running: Promise<void> | null = null
+
+  constructor(url: string) {
+    this.#url = url
+  }
+
+  /** How many changes were heard: whoever reads the catalog sees whether one came meanwhile. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** Begins to listen; later calls do nothing. */
+  listen(heard: (tenant: ChangedTenant) => void): void {
+    if (this.#running !== null || this.#closing.signal.aborted) return
+    this.#heard = heard
+    this.#running = this.#keepListening()
+  }
+
+  /** Whether a change of what was read at that moment, or later, would have been heard by now. */
+  covers(readAtMs: number): boolean {
+    return readAtMs > this.#sinceMs && Date.now() - this.#beatAtMs < limits.routeLifetimeMs
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#running
+  }
+
+  async #keepListening(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      // Why it was lost is of no use to anybody: whoever needs the catalog next is told whether it can be reached.
+      await this.#listenUntilLost().catch(() => undefined)
+      this.#sinceMs = Number.POSITIVE_INFINITY
+      await pause(limits.catalogListenRetryMs, this.#closing.signal)
+    }
+  }
+
+  async #listenUntilLost(): Promise<void> {
+    const client = new pg.Client({
+      connectionString: this.#url,
+      connectionTimeoutMillis: limits.catalogConnectMs,
+      query_timeout: limits.catalogConnectMs,
+      application_name: 'quickscale changes',
+    })
+    const lost = new AbortController()
+    const stop = AbortSignal.any([this.#closing.signal, lost.signal])
+    client.on('error', () => undefined)
+    client.once('end', () => {
+      this.#sinceMs = Number.POSITIVE_INFINITY
+      lost.abort()
+    })
+    client.on('notification', ({ payload = '' }) => this.#hear(payload))
+    try {
+      await client.connect()
+      unref(client)
+      await client.query(`listen ${channel}`)
+      const sinceMs = Date.now()
+      while (!stop.aborted) {
+        const askedAtMs = Date.now()
+        const { rows } = await client.query('select max(number) as number from catalog.version')
+        if (!(rows[0]?.number >= announcingVersion)) return
+        this.#beatAtMs = askedAtMs
+        if (this.#sinceMs === Number.POSITIVE_INFINITY) this.#sinceMs = sinceMs
+        await pause(limits.catalogBeatMs, stop)
+      }
+    } finally {
+      // Not awaited: a server that does not answer would not end it either.
+      client.end().catch(() => undefined)
+    }
+  }
+
+  #hear(payload: string): void {
+    this.#count += 1
+    const [id = '', ...slugs] = payload.split(' ')
+    if (id === '*') this.#sinceMs = Date.now()
+    else this.#heard?.({ id, slugs })
+  }
+}
+
+/** Ends early, without complaint, when the signal comes. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(milliseconds, undefined, { ref: false, signal }).catch(() => undefined)
+}
+
+/** It keeps nobody's process alive. The driver has this method; its types do not. */
+function unref(client: pg.Client): void {
+  ;(client as pg.Client & { unref(): void }).unref()
+}
