@@ -9,8 +9,8 @@ export interface ChangedTenant {
   readonly slugs: readonly string[]
 }
 
-/** The first version of the catalog that announces its changes: sql/catalog/0005_changes.sql. */
-const announcingVersion = 5
+/** The first version of the catalog that announces its changes: sql/catalog/0006_changes.sql. */
+const announcingVersion = 6
 const channel = 'quickscale_changes'
 
 /**
