@@ -9,8 +9,8 @@ export interface ChangedTenant {
   readonly slugs: readonly string[]
 }
 
-/** The first version of the catalog that announces its changes: sql/catalog/0006_changes.sql. */
-const announcingVersion = 6
+/** The step of the catalog's versions from which on it announces its changes: sql/catalog/. */
+const announcing = '_changes.sql'
 const channel = 'quickscale_changes'
 
 /**
@@ -86,8 +86,10 @@ export class CatalogChanges {
       const sinceMs = Date.now()
       while (!stop.aborted) {
         const askedAtMs = Date.now()
-        const { rows } = await client.query('select max(number) as number from catalog.version')
-        if (!(rows[0]?.number >= announcingVersion)) return
+        const { rows } = await client.query('select from catalog.version where name like $1', [
+          `%${announcing}`,
+        ])
+        if (rows.length === 0) return
         this.#beatAtMs = askedAtMs
         if (this.#sinceMs === Number.POSITIVE_INFINITY) this.#sinceMs = sinceMs
         await pause(limits.catalogBeatMs, stop)
