@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { resettingState } from '../../../test/support/reset-state.ts'
-import type { Strategy, TenantState } from '../src/index.ts'
+import { decrypt, localKeyProvider, type Strategy, type TenantState } from '../src/index.ts'
 import { strategies, TestInstallation } from './support/installation.ts'
 
 const states = ['provisioning', 'active', 'suspended', 'archived', 'deleting', 'deleted'] as const
@@ -234,6 +234,38 @@ describe('the login of a tenant with its own database', () => {
     }
   })
 
+  test('is not the only one that is ended: unscoped work and readers are too', async () => {
+    const installation = await TestInstallation.open('database')
+    try {
+      const { tenants, admin, fleet } = installation.tenancy
+      for await (const { error } of fleet.query('select count(*) from note')) expect(error).toBeNull()
+      const { databaseName, databaseId } = await tenants.placement('one')
+      const reader = await readerOf(installation, databaseName, databaseId)
+      const readerEnded = new Promise((resolve) => reader.on('error', resolve))
+      await reader.query('begin')
+      const use = { who: 'ann', why: 'a repair', tenant: 'one' }
+      const unscoped = admin.transaction(use, async (tx) => {
+        await tx.query('select count(*) from note')
+        const { rows } = await installation.inCatalog(
+          `select count(*)::integer as open from pg_stat_activity where datname = $1 and usename = $2 and state <> 'idle'`,
+          [databaseName, `${databaseName}_unscoped`],
+        )
+        expect(rows).toEqual([{ open: 1 }])
+        await tenants.suspend('one', { graceMs: 100 })
+        return await tx.query('select 1')
+      })
+      await readerEnded
+      await expect(unscoped).rejects.toThrow(/terminat|connection/)
+      const { rows } = await installation.inCatalog(
+        "select usename from pg_stat_activity where datname = $1 and state <> 'idle' and usename <> current_user",
+        [databaseName],
+      )
+      expect(rows).toEqual([])
+    } finally {
+      await installation.close()
+    }
+  })
+
   test('does not stay a member because somebody else has granted the membership', async () => {
     const installation = await TestInstallation.open('database')
     try {
@@ -262,3 +294,23 @@ describe('the login of a tenant with its own database', () => {
     }
   })
 })
+
+/** A connection as the role of fleet queries. */
+async function readerOf(
+  installation: TestInstallation,
+  databaseName: string,
+  databaseId: string,
+): Promise<pg.Client> {
+  const { rows } = await installation.inCatalog(
+    `select role_name, credential from catalog.login where database_id = $1 and purpose = 'reader'`,
+    [databaseId],
+  )
+  const keys = localKeyProvider(Buffer.from(installation.masterKey, 'base64'))
+  const url = new URL(inject('databaseUrl'))
+  url.pathname = `/${databaseName}`
+  url.username = rows[0].role_name
+  url.password = await decrypt(keys, rows[0].credential, `reader login of database ${databaseId}`)
+  const client = new pg.Client({ connectionString: url.href })
+  await client.connect()
+  return client
+}

@@ -52,7 +52,12 @@ export function openCatalog(url: string, installation: string): Catalog {
     application_name: 'quickscale catalog',
   })
   // Apart, because the work under a lock uses the catalog too and would wait for itself.
-  const locks = openPool({ connectionString: url, max: locksMax, application_name: 'quickscale locks' })
+  const locks = openPool({
+    connectionString: url,
+    max: locksMax,
+    Client: LockClient as unknown as new () => pg.ClientBase,
+    application_name: 'quickscale locks',
+  })
   const named = <T>(query: Promise<T>) => query.catch((cause) => explain(cause, installation))
   const dialectPool = {
     connect: async () => {
@@ -76,6 +81,13 @@ export function openCatalog(url: string, installation: string): Catalog {
     close: async () => {
       await Promise.all([pool.end(), locks.end(), changes.close()])
     },
+  }
+}
+
+/** Connecting has a bound; waiting for one of the others to be given back has none, because work under a lock may last. */
+class LockClient extends pg.Client {
+  constructor(config: pg.ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: limits.catalogConnectMs })
   }
 }
 

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
-import { admitToTables } from '../strategies/databases.ts'
+import { admitToTables, loginRoles } from '../strategies/databases.ts'
 import type { Place } from '../strategies/strategy.ts'
 import type { Placement } from '../tenant.ts'
 
@@ -110,13 +110,13 @@ async function endHolders(client: pg.ClientBase, tenantId: string): Promise<void
 }
 
 /**
- * Ends what a session of the only tenant's login still has open. It holds no lock of the tenant, so it did not enter
- * through this library, or has tampered with what it entered; what it wrote before must not be committed.
+ * Ends what a session of one of the database's logins still has open. It holds no lock of the tenant: it did not enter
+ * through this library, has tampered with what it entered, or is unscoped; what it wrote before must not be committed.
  */
 async function endTransactions(client: pg.ClientBase, place: Place): Promise<void> {
   await client.query(
     `select pg_terminate_backend(pid, $2) from pg_stat_activity
-      where usename = $1 and datname = current_database() and state <> 'idle'`,
-    [place.database.loginRole, limits.terminationWaitMs],
+      where usename = any ($1) and datname = current_database() and state <> 'idle'`,
+    [loginRoles(place.database), limits.terminationWaitMs],
   )
 }

@@ -81,7 +81,8 @@ export async function dropDatabase(workshop: Workshop, record: DatabaseRecord): 
   })
 }
 
-function loginRoles({ loginRole }: DatabaseRecord): string[] {
+/** Every role that logs in to a database. */
+export function loginRoles({ loginRole }: Pick<DatabaseRecord, 'loginRole'>): string[] {
   return [
     loginRole,
     ...(['reader', 'unscoped'] as const).map((purpose) => furtherLoginName(loginRole, purpose)),
