@@ -5,10 +5,11 @@ import { decrypt, encrypt } from '../catalog/credentials.ts'
 import { type DatabaseRecord, findDatabase, markDatabaseReady } from '../catalog/places.ts'
 import { listTokenKeys } from '../catalog/token-keys.ts'
 import { QuickScaleError } from '../errors.ts'
-import { quoteIdentifier, quoteLiteral } from '../identifiers.ts'
+import { quoteIdentifier } from '../identifiers.ts'
 import type { KeyProvider } from '../key-provider.ts'
 import { limits } from '../limits.ts'
 import { upgradeObjects } from '../sql-files.ts'
+import { grantGroup, type LoginRole, makeLoginRole } from './login-roles.ts'
 import type { Login } from './logins.ts'
 import { furtherLoginName, type Holding, installationNames, type Workshop } from './strategy.ts'
 import { installKeys, tokenKeyOf } from './token-keys.ts'
@@ -49,7 +50,7 @@ export async function buildDatabase(
     await furnish(client)
     if (record.ready) return
     const password = randomBytes(24).toString('base64url')
-    if (record.kind !== 'template') await createLogin(client, record, password)
+    if (record.kind !== 'template') await makeLoginRole(client, applicationRole(record, password))
     await markDatabaseReady(
       catalog.db,
       record.id,
@@ -143,34 +144,16 @@ async function cloneDatabase(client: pg.ClientBase, name: string, template: stri
   }
 }
 
-/** A login role that owns nothing; in a silo, suspension revokes quickscale_silo and leaves the right to be told so. */
-async function createLogin(client: pg.Client, record: DatabaseRecord, password: string): Promise<void> {
-  const role = quoteIdentifier(record.loginRole)
-  const { rows } = await client.query(
-    `select exists (select from pg_roles where rolname = $1) as known,
-            current_setting('server_version_num')::integer >= 160000 as grants_have_options,
-            (select rolsuper from pg_roles where rolname = current_user) as superuser`,
-    [record.loginRole],
-  )
-  if (!rows[0].known) await client.query(`create role ${role} nologin nosuperuser`)
-  // Without NOSUPERUSER: only a superuser may say that of a role that exists. Sessions refuse such a login anyway.
-  await client.query(
-    `alter role ${role} login nobypassrls nocreatedb nocreaterole inherit
-       connection limit ${limits.loginConnectionsMax} password ${quoteLiteral(password)}`,
-  )
-  // Only a superuser may; elsewhere every connection looks whether parameters are logged, and warns.
-  if (rows[0].superuser) await client.query(`alter role ${role} set log_parameter_max_length = 0`)
-  // Others need the role's rights to end its sessions.
-  else await client.query(`grant ${role} to current_user with inherit true, set false`)
-  await client.query(
-    `grant quickscale_runtime to ${role}${rows[0].grants_have_options ? plainMembership : ''}`,
-  )
-  if (record.kind === 'silo') await admitToTables(client, record, true)
-  await client.query(`grant connect on database ${quoteIdentifier(record.name)} to ${role}`)
+/** In a silo, suspension revokes quickscale_silo and leaves the right to be told so. */
+function applicationRole(record: DatabaseRecord, password: string): LoginRole {
+  return {
+    name: record.loginRole,
+    password,
+    databaseName: record.name,
+    groups: ['quickscale_runtime', ...(record.kind === 'silo' ? ['quickscale_silo'] : [])],
+    connectionsMax: limits.loginConnectionsMax,
+  }
 }
-
-/** From version 16 on a membership says what it is for. */
-const plainMembership = ' with inherit true, set false'
 
 /**
  * Lets the login of a silo use its tables, or no longer: from the commit on each of its statements is refused, prepared
@@ -196,8 +179,5 @@ export async function admitToTables(
     }
     return
   }
-  const { rows } = await client.query(
-    "select current_setting('server_version_num')::integer >= 160000 as grants_have_options",
-  )
-  await client.query(`grant quickscale_silo to ${role}${rows[0].grants_have_options ? plainMembership : ''}`)
+  await grantGroup(client, 'quickscale_silo', record.loginRole)
 }

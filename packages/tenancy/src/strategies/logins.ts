@@ -3,13 +3,12 @@
  * that an installation without fleet queries or scripts has none.
  */
 import { randomBytes } from 'node:crypto'
-import type pg from 'pg'
 import { decrypt, encrypt } from '../catalog/credentials.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import type { LoginPurpose } from '../catalog/tables.ts'
-import { quoteIdentifier, quoteLiteral } from '../identifiers.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
+import { type LoginRole, makeLoginRole } from './login-roles.ts'
 import { furtherLoginName, type Workshop } from './strategy.ts'
 
 /** A role that can log in, and its password. */
@@ -54,7 +53,7 @@ export async function loginFor(
       password: randomBytes(24).toString('base64url'),
     }
     await workshop.servers.connected(database, (client) =>
-      inTransaction(client, () => makeRole(client, database, login, kinds[purpose])),
+      inTransaction(client, () => makeLoginRole(client, roleOf(database, purpose, login))),
     )
     const purposeText = credentialPurpose(database, purpose)
     const credential = JSON.stringify(await encrypt(workshop.keyProvider, login.password, purposeText))
@@ -86,34 +85,15 @@ function credentialPurpose(database: DatabaseRecord, purpose: LoginPurpose): str
   return `${purpose} login of database ${database.id}`
 }
 
-/** Repeatable: an attempt that was interrupted before the catalog knew of it has left a role with a lost password. */
-async function makeRole(
-  client: pg.ClientBase,
-  database: DatabaseRecord,
-  login: Login,
-  kind: LoginKind,
-): Promise<void> {
-  const role = quoteIdentifier(login.role)
-  const { rows } = await client.query<{ known: boolean; options: boolean; superuser: boolean }>(
-    `select exists (select from pg_roles where rolname = $1) as known,
-            current_setting('server_version_num')::integer >= 160000 as options,
-            (select rolsuper from pg_roles where rolname = current_user) as superuser`,
-    [login.role],
-  )
-  const [facts] = rows
-  const policies = kind.bypassesPolicies ? 'bypassrls' : 'nobypassrls'
-  if (facts?.known !== true) await client.query(`create role ${role} nologin nosuperuser ${policies}`)
-  await client.query(
-    `alter role ${role} login ${policies} nocreatedb nocreaterole inherit
-       connection limit ${limits.furtherLoginConnectionsMax} password ${quoteLiteral(login.password)}`,
-  )
-  // Only a superuser may; elsewhere every connection looks whether parameters are logged, and warns.
-  if (facts?.superuser === true) await client.query(`alter role ${role} set log_parameter_max_length = 0`)
-  else await client.query(`grant ${role} to current_user with inherit true, set false`)
-  for (const [name, value] of Object.entries(kind.settings)) {
-    await client.query(`alter role ${role} set ${quoteIdentifier(name)} = ${quoteLiteral(value)}`)
+function roleOf(database: DatabaseRecord, purpose: LoginPurpose, login: Login): LoginRole {
+  const { groups, bypassesPolicies, settings } = kinds[purpose]
+  return {
+    name: login.role,
+    password: login.password,
+    databaseName: database.name,
+    groups: groups(database),
+    connectionsMax: limits.furtherLoginConnectionsMax,
+    bypassesPolicies,
+    settings,
   }
-  const options = facts?.options === true ? ' with inherit true, set false' : ''
-  for (const group of kind.groups(database)) await client.query(`grant ${group} to ${role}${options}`)
-  await client.query(`grant connect on database ${quoteIdentifier(database.name)} to ${role}`)
 }
