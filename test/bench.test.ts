@@ -106,6 +106,7 @@ test('the provision benchmark compares each strategy with its bare DDL', async (
       row('rls', null),
       row('schema', positive),
       row('database', positive),
+      { ...row('database', positive), mode: 'warm' },
     ],
   })
   expect(await installations()).toEqual([])

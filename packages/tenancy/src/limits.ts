@@ -111,6 +111,7 @@ export const limits = {
   rowTenantsPerDatabase: 1_000_000,
   schemasPerDatabase: 100,
   serverCapMax: 100_000_000,
+  warmDatabasesMax: 1_000,
   embeddedConnections: 200,
   /** Replaying the log after a crash counts into it. */
   embeddedStartMs: 60_000,

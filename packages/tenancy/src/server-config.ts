@@ -78,6 +78,11 @@ export interface ServerConfig {
   private?: boolean | undefined
   /** When it is full. */
   caps?: ServerCaps | undefined
+  /**
+   * Databases that `tenancy.warm()` keeps ready for tenants to come, up to 1000.
+   * @defaultValue 0
+   */
+  warmDatabases?: number | undefined
 }
 
 /** A server's configuration with every default filled in. */
@@ -88,6 +93,7 @@ export interface ResolvedServer {
   readonly labels: readonly string[]
   readonly private: boolean
   readonly caps: Readonly<Record<keyof ServerCaps, number>>
+  readonly warmDatabases: number
 }
 
 export const postgresUrl = z.string().refine(isPostgresUrl, 'must be a URL that begins with postgres://')
@@ -118,6 +124,7 @@ export const serverSchema = z.strictObject({
   labels: labels.default([]),
   private: z.boolean().default(false),
   caps: capsSchema.prefault({}),
+  warmDatabases: z.int().min(0).max(limits.warmDatabasesMax).default(0),
 })
 
 /** The servers by name; `primary` is always one of them, and the first. */

@@ -50,6 +50,7 @@ describe('parseConfig', () => {
         primary: {
           labels: [],
           private: false,
+          warmDatabases: 0,
           caps: {
             databases: limits.databasesPerServer,
             sharedDatabases: limits.sharedDatabasesPerServer,

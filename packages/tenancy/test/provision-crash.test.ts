@@ -7,13 +7,18 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { strategies, TestInstallation } from './support/installation.ts'
 
 const plans = Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }]))
+/** Some of the databases are claimed, the others made. */
+const servers = { primary: { warmDatabases: 2 } }
 const script = fileURLToPath(new URL('./support/create-tenants.ts', import.meta.url))
 const migrations = [fileURLToPath(new URL('./support/migrations', import.meta.url))]
 
 let installation: TestInstallation
 
 beforeAll(async () => {
-  installation = await TestInstallation.open('rls', { plans: { only: { strategy: 'rls' }, ...plans } })
+  installation = await TestInstallation.open('rls', {
+    plans: { only: { strategy: 'rls' }, ...plans },
+    servers,
+  })
 })
 afterAll(() => installation.close())
 
@@ -25,6 +30,7 @@ async function createAndKill(slugs: readonly string[], afterMs: number, lanes = 
     masterKey: installation.masterKey,
     migrations,
     plans,
+    servers,
   }
   const child = spawn(
     process.execPath,
@@ -49,8 +55,9 @@ test('a process killed at any instant leaves tenants that are whole, or that cre
         run += 1
         // The first tells that the process is at work; the kill falls on one of the others.
         const slugs = [`rls-first-${run}`, ...order.map((strategy) => `${strategy}-${run}`)]
-        await createAndKill(slugs, afterMs)
         const { tenancy } = installation
+        if (run % 2 === 0) await tenancy.warm()
+        await createAndKill(slugs, afterMs)
         for (const slug of slugs) {
           const before = await tenancy.tenants.get(slug).catch(() => null)
           if (before?.state !== 'active')
@@ -71,6 +78,7 @@ test('after kill -9 amid 200 provisionings a sweep finishes each or takes it awa
   const { tenancy } = installation
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 100, max: 3_000 }), async (afterMs) => {
+      await tenancy.warm()
       await createAndKill(slugs, afterMs, 6)
       expect(await tenancy.tenants.sweep()).toMatchObject({ failed: [] })
       for (const state of ['provisioning', 'deleting'] as const)

@@ -8,7 +8,8 @@ import type { TenantKey } from './tenants.ts'
 export interface DatabaseRecord {
   readonly id: string
   readonly name: string
-  readonly kind: 'shared' | 'silo' | 'template'
+  /** warm: made for one tenant, who has yet to come. */
+  readonly kind: 'shared' | 'silo' | 'template' | 'warm'
   /** Name of its server. */
   readonly server: string
   readonly host: string
@@ -16,6 +17,8 @@ export interface DatabaseRecord {
   readonly loginRole: string
   readonly credential: Envelope | null
   readonly ready: boolean
+  /** Of a database that waits for its tenant, or did: the id that the tenant has then. */
+  readonly forTenant: string | null
 }
 
 /** Everything routing needs to know of a tenant, in one query. */
@@ -160,6 +163,7 @@ export function selectDatabases(db: Kysely<CatalogTables>) {
       'database.login_role',
       'database.credential',
       'database.ready',
+      'database.for_tenant',
       'server.name as server',
       'server.host',
       'server.port',
@@ -167,7 +171,10 @@ export function selectDatabases(db: Kysely<CatalogTables>) {
 }
 
 type DatabaseRow = Selectable<
-  Pick<CatalogTables['database'], 'id' | 'name' | 'kind' | 'login_role' | 'credential' | 'ready'>
+  Pick<
+    CatalogTables['database'],
+    'id' | 'name' | 'kind' | 'login_role' | 'credential' | 'ready' | 'for_tenant'
+  >
 > &
   Pick<Selectable<CatalogTables['server']>, 'host' | 'port'> & { server: string }
 
@@ -182,6 +189,7 @@ export function toDatabase(row: DatabaseRow): DatabaseRecord {
     loginRole: row.login_role,
     credential: row.credential,
     ready: row.ready,
+    forTenant: row.for_tenant,
   }
 }
 

@@ -19,10 +19,13 @@ export interface CatalogTables {
     id: Generated<string>
     server_id: string
     name: string
-    kind: 'shared' | 'silo' | 'template'
+    kind: 'shared' | 'silo' | 'template' | 'warm'
     login_role: string
     credential: ColumnType<Envelope | null, string | null, string | null>
     ready: Generated<boolean>
+    /** Of a database that waits for its tenant, or did: the id that the tenant has then; see sql/catalog. */
+    for_tenant: Generated<string | null>
+    shape: Generated<string | null>
     /** Tenants in shared tables, and with a schema of their own; a trigger counts them. */
     row_tenants: ColumnType<number, never, never>
     schema_tenants: ColumnType<number, never, never>

@@ -22,7 +22,10 @@ export async function examineDatabase(
   if (outdated.length > 0 || record.kind === 'template') return outdated
   const sealing = (await listTokenKeys(workshop.catalog.db)).find(({ state }) => state === 'sealing')
   const key = tokenKeyOf(workshop.masterKey, record.id, sealing?.id)
-  const groups = record.kind === 'silo' ? ['quickscale_runtime', 'quickscale_silo'] : ['quickscale_runtime']
+  const groups =
+    record.kind === 'silo' || record.kind === 'warm'
+      ? ['quickscale_runtime', 'quickscale_silo']
+      : ['quickscale_runtime']
   const { rows } = await client.query<Fact>(examination, [
     record.loginRole,
     key.id,

@@ -80,6 +80,7 @@ async function examineOne(workshop: Workshop, record: DatabaseRecord): Promise<E
       if (record.kind === 'shared') {
         facts.push(...(await examineLayout(client, { schema: 'app', wall: { kind: 'rls' } })))
       }
+      if (record.kind === 'warm') return await examineWarm(client, record, facts)
       return await examineTenants(client, workshop, record, facts)
     })
   } catch (cause) {
@@ -87,6 +88,19 @@ async function examineOne(workshop: Workshop, record: DatabaseRecord): Promise<E
     const detail = cause instanceof Error ? cause.message : String(cause)
     return { facts: [{ check: 'database-unreachable', subject: record.name, detail }], tenants: 0 }
   }
+}
+
+/** A whole place, for a tenant who has yet to come. */
+async function examineWarm(client: pg.ClientBase, record: DatabaseRecord, facts: Fact[]): Promise<Examined> {
+  const { rows } = await client.query<{ tenantId: string }>(
+    'select tenant_id as "tenantId" from quickscale.placement',
+  )
+  for (const { tenantId } of rows) {
+    facts.push(...(await examineLayout(client, { schema: 'app', wall: { kind: 'database', tenantId } })))
+  }
+  const expected = record.forTenant === null ? [] : [record.forTenant]
+  facts.push(...(await findUnknownFences(client, record.name, new Set(expected))))
+  return { facts, tenants: 0 }
 }
 
 async function examineTenants(

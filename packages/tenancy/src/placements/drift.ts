@@ -1,6 +1,6 @@
 import { type DriftDifference, findDrift, type References } from '../migrations/drift.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { privateTargets, sharedTargets } from './targets.ts'
+import { privateTargets, sharedTargets, warmTargets } from './targets.ts'
 
 /** A difference, and the place where it is. */
 export interface PlaceDrift extends DriftDifference {
@@ -44,4 +44,5 @@ export async function findInstallationDrift(workshop: Workshop): Promise<DriftRe
 async function* allTargets(workshop: Workshop) {
   yield* await sharedTargets(workshop.catalog.db)
   yield* privateTargets(workshop.catalog.db)
+  yield* await warmTargets(workshop.catalog.db)
 }

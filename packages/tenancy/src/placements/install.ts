@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { registerDatabase } from '../catalog/places.ts'
+import { offerWarmDatabase } from '../catalog/warm-databases.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { applyMigrations } from '../migrations/apply.ts'
@@ -9,7 +10,8 @@ import { buildDatabase } from '../strategies/databases.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
 
 import type { Plans } from './reserve.ts'
-import { privateTargets, sharedTargets } from './targets.ts'
+import { wantedShape } from './shape.ts'
+import { type LocatedTarget, privateTargets, sharedTargets, warmTargets } from './targets.ts'
 
 /** Held by whoever migrates; shared by whoever provisions. */
 export const migrationLock = 'migrate'
@@ -100,12 +102,19 @@ async function recordServersAndPlans(workshop: Workshop, plans: Plans): Promise<
 }
 
 async function migratePrivatePlaces(workshop: Workshop, count: (applied: number) => void): Promise<void> {
-  const files = await workshop.migrations()
-  for await (const { database, target } of privateTargets(workshop.catalog.db)) {
-    const applied = await workshop.servers.connected(database, async (client) => {
-      if (target.wall.kind === 'database') await upgradeObjects(client, 'tenant-database', 'quickscale')
-      return await applyMigrations(client, target, files)
-    })
-    count(applied)
+  const { db } = workshop.catalog
+  for await (const target of privateTargets(db)) count(await migratePlace(workshop, target))
+  const shape = await wantedShape(workshop)
+  for (const target of await warmTargets(db)) {
+    count(await migratePlace(workshop, target))
+    await offerWarmDatabase(db, target.database.id, shape)
   }
+}
+
+async function migratePlace(workshop: Workshop, { database, target }: LocatedTarget): Promise<number> {
+  const files = await workshop.migrations()
+  return await workshop.servers.connected(database, async (client) => {
+    if (target.wall.kind === 'database') await upgradeObjects(client, 'tenant-database', 'quickscale')
+    return await applyMigrations(client, target, files)
+  })
 }

@@ -13,7 +13,17 @@ import { openFence } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
 import { type Attempt, removeTenant, tenantLock } from './removal.ts'
-import { findPlace, type Placed, type Plans, planOf, reservePlace, wishOf } from './reserve.ts'
+import {
+  findPlace,
+  type Placed,
+  type Plans,
+  planOf,
+  recordPlacement,
+  requirePlace,
+  reservePlace,
+  wishOf,
+} from './reserve.ts'
+import { wantedShape } from './shape.ts'
 
 /** A customer to be. */
 export interface NewTenant {
@@ -24,7 +34,7 @@ export interface NewTenant {
   readonly plan: string
   /** Key of the tenant this one is a sub-account of. */
   readonly parent?: string
-  /** uuid, lower case. @defaultValue a random one */
+  /** uuid, lower case; no warm database can be claimed for it. @defaultValue a random one */
   readonly id?: string
   /** Name of the server it is pinned to; the only way to a private one, unless the plan is pinned to it. @defaultValue chosen */
   readonly server?: string
@@ -49,13 +59,15 @@ export async function provisionTenant(
   // Beside other provisioning, but not beside a migration, which would miss a place in the making.
   const names = { shared: migrationLock, exclusive: tenantLock(parseSlug(wanted.slug)) }
   return await workshop.catalog.locked(names, async (assertHeld) => {
-    const { tenant, strategy, place } = await recordAnew(workshop, plans, wanted, assertHeld)
-    return await finishProvisioning({ workshop, strategy, assertHeld }, tenant, place, seed)
+    const { tenant, strategy, place, warm } = await recordAnew(workshop, plans, wanted, assertHeld)
+    return await finishProvisioning({ workshop, strategy, assertHeld }, tenant, place, seed, warm)
   })
 }
 
 interface Recorded extends Placed {
   readonly tenant: Tenant
+  /** The place is finished: it was waiting for a tenant. */
+  readonly warm: boolean
 }
 
 /** A tenant that an earlier attempt failed to take away is taken away first. */
@@ -74,19 +86,19 @@ async function recordAnew(
 /**
  * Makes the place of a tenant that is recorded, from wherever an earlier attempt has stopped, and activates it; takes
  * everything away again when a step fails.
+ *
+ * @param warm the place was finished before its tenant came
  */
 export async function finishProvisioning(
   attempt: Attempt,
   tenant: Tenant,
   place: Place,
   seed: (tenantId: string) => Promise<void>,
+  warm = false,
 ): Promise<Tenant> {
   const { workshop, strategy, assertHeld } = attempt
   try {
-    await repeatAfterLostRace(() => handlers[strategy].build(workshop, tenant.id, place))
-    const placement = { tenantId: tenant.id, epoch: 1, schemaName: place.schemaName }
-    await assertHeld()
-    await workshop.servers.pooled(place.database, (client) => openFence(client, placement))
+    if (!warm) await makePlace(attempt, tenant, place)
     await seed(tenant.id)
   } catch (error) {
     await withdraw(attempt, tenant, place, error)
@@ -101,6 +113,17 @@ export async function finishProvisioning(
     details: { slug: tenant.slug, plan: tenant.plan, strategy, server, database },
   })
   return active
+}
+
+async function makePlace(
+  { workshop, strategy, assertHeld }: Attempt,
+  { id }: Tenant,
+  place: Place,
+): Promise<void> {
+  await repeatAfterLostRace(() => handlers[strategy].build(workshop, id, place))
+  const placement = { tenantId: id, epoch: 1, schemaName: place.schemaName }
+  await assertHeld()
+  await workshop.servers.pooled(place.database, (client) => openFence(client, placement))
 }
 
 /**
@@ -125,29 +148,42 @@ const lostRaces = new Set(['42P04', '42710', '42P06', '23505', 'XX000'])
 /** Records the tenant together with its place, or neither; finds what an earlier attempt has recorded. */
 async function record(workshop: Workshop, plans: Plans, wanted: NewTenant): Promise<Recorded> {
   const name = parseName(wanted.name)
-  const id = wanted.id ?? crypto.randomUUID()
-  if (!('id' in parseTenantKey(id))) throw new QuickScaleError('TENANT_INVALID', { field: 'id' })
+  if (wanted.id !== undefined && !('id' in parseTenantKey(wanted.id)))
+    throw new QuickScaleError('TENANT_INVALID', { field: 'id' })
   const slug = parseSlug(wanted.slug)
   const rules = readRules(wanted)
   const parentId = await parentOf(workshop, wanted)
-  const { plan } = wanted
-  const region = rules.region ?? null
+  const known = await findTenant(workshop.catalog.db, { slug })
+  if (known !== null) return await findRecorded(workshop, plans, known, { ...rules, plan: wanted.plan })
+  const wish = wishOf(planOf(plans, wanted.plan), rules)
+  const shape = wish.strategy === 'database' ? await wantedShape(workshop) : ''
   return await workshop.catalog.db.transaction().execute(async (transaction) => {
-    const tenant = await insertTenant(transaction, { id, slug, name, plan, parentId, region })
-    const known = await findPlace(transaction, tenant.id)
-    const same = tenant.plan === plan && tenant.region === region
-    const here = known === null || [undefined, known.place.database.server].includes(rules.server)
-    if (tenant.state !== 'deleting' && !(tenant.state === 'provisioning' && same && here)) {
-      throw new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
-    }
-    if (known !== null) return { tenant, ...known }
-    const wish = wishOf(planOf(plans, tenant.plan), rules)
-    return {
-      tenant,
-      strategy: wish.strategy,
-      place: await reservePlace(workshop, transaction, tenant, wish),
-    }
+    const chosen = { tenantId: wanted.id ?? null, shape, wish }
+    const reservation = await reservePlace(workshop, transaction, chosen)
+    const { tenantId: id, place, warm } = reservation
+    const region = rules.region ?? null
+    const tenant = await insertTenant(transaction, { id, slug, name, plan: wanted.plan, parentId, region })
+    // Somebody has been renamed to the slug just now.
+    if (tenant.id !== id) throw new QuickScaleError('TENANT_EXISTS', { key: slug })
+    await recordPlacement(transaction, wish.strategy, reservation)
+    return { tenant, strategy: wish.strategy, place, warm }
   })
+}
+
+/** What an earlier attempt at the same tenant has recorded. @throws QuickScaleError `TENANT_EXISTS` for another one */
+async function findRecorded(
+  workshop: Workshop,
+  plans: Plans,
+  tenant: Tenant,
+  { plan, server, region }: PlacementRules & Pick<NewTenant, 'plan'>,
+): Promise<Recorded> {
+  const placed = await requirePlace(workshop, plans, tenant)
+  const same = tenant.plan === plan && tenant.region === (region ?? null)
+  const here = server === undefined || placed.place.database.server === server
+  if (tenant.state !== 'deleting' && !(tenant.state === 'provisioning' && same && here)) {
+    throw new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
+  }
+  return { tenant, ...placed, warm: false }
 }
 
 /** @throws QuickScaleError `TENANT_INVALID` */

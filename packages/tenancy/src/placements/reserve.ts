@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import { countSilos, listSharedDatabases, lockChoice, type SharedDatabase } from '../catalog/candidates.ts'
 import { findRoute, insertPlacement, registerDatabase } from '../catalog/places.ts'
 import type { CatalogTables } from '../catalog/tables.ts'
+import { claimWarmDatabase } from '../catalog/warm-databases.ts'
 import type { ResolvedConfig } from '../config.ts'
 import { QuickScaleError } from '../errors.ts'
 import type { PlacementRules } from '../server-config.ts'
@@ -48,39 +49,86 @@ export async function findPlace(db: Database, tenantId: string): Promise<Placed 
   return { strategy: placement.strategy, place: { database, schemaName: placement.schemaName } }
 }
 
+/** A place that was chosen; its placement is recorded next, in the same transaction. */
+export interface Reservation {
+  readonly tenantId: string
+  readonly place: Place
+  /** It was waiting: nothing has to be made. */
+  readonly warm: boolean
+}
+
 /**
- * Chooses the place of a new tenant and records it, in the caller's transaction; nothing is made there yet.
+ * Chooses the place of a new tenant, and registers its database, in the caller's transaction; nothing is made there yet.
  *
+ * @param tenantId null when the tenant may get the id that a warm database was made for
+ * @param shape of the warm databases that are as good as new ones
  * @throws QuickScaleError `PLACEMENT_REFUSED`, `NOT_INSTALLED`
  */
 export async function reservePlace(
   workshop: Workshop,
   transaction: Database,
-  tenant: Pick<Tenant, 'id'>,
-  wish: Wish,
-): Promise<Place> {
-  const { strategy } = wish
+  { tenantId, shape, wish }: { tenantId: string | null; shape: string; wish: Wish },
+): Promise<Reservation> {
   await lockChoice(transaction)
-  const shared = strategy === 'database' ? [] : await listSharedDatabases(transaction)
-  const silos = strategy === 'database' ? await countSilos(transaction) : new Map<string, number>()
-  const choice = choosePlace(candidatesOf(workshop, shared, silos), wish)
+  return wish.strategy === 'database'
+    ? await reserveSilo(workshop, transaction, { tenantId, shape, wish })
+    : await reserveShared(workshop, transaction, tenantId ?? crypto.randomUUID(), wish)
+}
+
+async function reserveSilo(
+  workshop: Workshop,
+  transaction: Database,
+  { tenantId, shape, wish }: { tenantId: string | null; shape: string; wish: Wish },
+): Promise<Reservation> {
+  const silos = await countSilos(transaction)
+  const { server } = choosePlace(candidatesOf(workshop, [], silos), wish)
+  if (tenantId === null) {
+    const claim = await claimWarmDatabase(transaction, server, shape)
+    if (claim !== null) {
+      return { tenantId: claim.tenantId, place: { database: claim.database, schemaName: 'app' }, warm: true }
+    }
+  }
+  const id = tenantId ?? crypto.randomUUID()
+  const name = installationNames(workshop.installation).silo(id)
+  const database = await registerDatabase(transaction, {
+    serverName: server,
+    name,
+    kind: 'silo',
+    loginRole: name,
+  })
+  return { tenantId: id, place: { database, schemaName: 'app' }, warm: false }
+}
+
+async function reserveShared(
+  workshop: Workshop,
+  transaction: Database,
+  tenantId: string,
+  wish: Wish,
+): Promise<Reservation> {
+  const shared = await listSharedDatabases(transaction)
+  const choice = choosePlace(candidatesOf(workshop, shared, new Map()), wish)
   const known = shared.find(({ record }) => record.id === choice.sharedDatabaseId)
-  const names = installationNames(workshop.installation)
-  const name =
-    strategy === 'database'
-      ? names.silo(tenant.id)
-      : names.furtherShared(shared.filter(({ record }) => record.server === choice.server).length + 1)
+  const number = shared.filter(({ record }) => record.server === choice.server).length + 1
+  const name = installationNames(workshop.installation).furtherShared(number)
   const database =
     known?.record ??
     (await registerDatabase(transaction, {
       serverName: choice.server,
       name,
-      kind: strategy === 'database' ? 'silo' : 'shared',
+      kind: 'shared',
       loginRole: name,
     }))
-  const schemaName = placeSchema(strategy, tenant.id)
-  await insertPlacement(transaction, { tenantId: tenant.id, strategy, databaseId: database.id, schemaName })
-  return { database, schemaName }
+  return { tenantId, place: { database, schemaName: placeSchema(wish.strategy, tenantId) }, warm: false }
+}
+
+/** Records where a tenant is to live; it is recorded itself already. */
+export async function recordPlacement(
+  transaction: Database,
+  strategy: Strategy,
+  { tenantId, place }: Reservation,
+): Promise<void> {
+  const { database, schemaName } = place
+  await insertPlacement(transaction, { tenantId, strategy, databaseId: database.id, schemaName })
 }
 
 /**
@@ -92,10 +140,11 @@ export async function requirePlace(workshop: Workshop, plans: Plans, tenant: Ten
   const known = await findPlace(workshop.catalog.db, tenant.id)
   if (known !== null) return known
   const wish = wishOf(planOf(plans, tenant.plan), { region: tenant.region ?? undefined })
-  const place = await workshop.catalog.db
-    .transaction()
-    .execute((transaction) => reservePlace(workshop, transaction, tenant, wish))
-  return { strategy: wish.strategy, place }
+  return await workshop.catalog.db.transaction().execute(async (transaction) => {
+    const reservation = await reservePlace(workshop, transaction, { tenantId: tenant.id, shape: '', wish })
+    await recordPlacement(transaction, wish.strategy, reservation)
+    return { strategy: wish.strategy, place: reservation.place }
+  })
 }
 
 function candidatesOf(

@@ -1,6 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import { type DatabaseRecord, listPrivatePlacements } from '../catalog/places.ts'
 import { listCommonDatabases } from '../catalog/survey.ts'
+import { listWarmDatabases } from '../catalog/warm-databases.ts'
 import { limits } from '../limits.ts'
 import type { MigrationTarget } from '../migrations/apply.ts'
 
@@ -38,4 +39,14 @@ export async function* privateTargets(db: Catalog['db']): AsyncGenerator<Located
     }
     after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.placement.tenantId ?? null) : null
   } while (after !== null)
+}
+
+/** The places that wait for their tenants. */
+export async function warmTargets(db: Catalog['db']): Promise<LocatedTarget[]> {
+  return (await listWarmDatabases(db))
+    .filter(({ record }) => record.ready)
+    .map(({ record, tenantId }) => ({
+      database: record,
+      target: { databaseName: record.name, schema: 'app', wall: { kind: 'database', tenantId } },
+    }))
 }

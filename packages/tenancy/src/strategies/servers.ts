@@ -18,6 +18,8 @@ export interface Server {
   readonly administrator: Administrator
   readonly entrance: Entrance
   readonly traits: Pick<ResolvedServer, 'region' | 'labels' | 'private' | 'caps'>
+  /** How many databases wait there for tenants to come. */
+  readonly warmDatabases: number
 }
 
 /** Enough of a record to find the database. */
@@ -41,12 +43,13 @@ export interface Servers {
 }
 
 export function createServers(config: Pick<ResolvedConfig, 'databaseUrl' | 'pooler' | 'servers'>): Servers {
-  const open = ([name, { url = config.databaseUrl, pooler, ...traits }]: [
+  const open = ([name, { url = config.databaseUrl, pooler, warmDatabases, ...traits }]: [
     string,
     ResolvedServer,
   ]): Server => ({
     name,
     traits,
+    warmDatabases,
     administrator: createAdministrator(url),
     entrance: createEntrance(url, name === primaryServer ? config.pooler : pooler),
   })
