@@ -65,7 +65,7 @@ export async function runProvisionBench(
         subject('rls', null, ours(installation, 'rls')),
         subject('schema', 'bare-schema', ours(installation, 'schema')),
         subject('database', 'bare-database', ours(installation, 'database')),
-        { ...subject('database', 'bare-database', await warmed(installation)), mode: 'warm' },
+        subject('database', 'bare-database', await warmed(installation), 'warm'),
       ]
       for (let round = 0; round < rounds; round += 1) {
         onProgress(`round ${round + 1} of ${rounds}`)
@@ -91,8 +91,8 @@ export async function runProvisionBench(
   }
 }
 
-function subject(name: string, baseline: string | null, make: Make): Subject {
-  return { name, mode: 'cold', baseline, make, times: [] }
+function subject(name: string, baseline: string | null, make: Make, mode: Mode = 'cold'): Subject {
+  return { name, mode, baseline, make, times: [] }
 }
 
 function ours({ tenancy }: BenchInstallation, plan: string): Make {
