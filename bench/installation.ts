@@ -35,10 +35,12 @@ export const connectionsPerPool = 8
 /** Longer than any run: no connection may be opened while something is timed. */
 export const idleMs = 600_000
 
-/** All in one database, so that they compare. */
-const schemasMax = 1_000_000
-
 const strategies = ['rls', 'schema', 'database'] as const
+const plansAndServers = {
+  plans: Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }])),
+  // All schemas in one database, so that they compare; a database waits for who calls warm().
+  servers: { primary: { warmDatabases: 1, caps: { schemasPerDatabase: 1_000_000 } } },
+}
 // Provisioning takes a lock on a connection of its own, and the library keeps ten for that.
 const provisioningConcurrency = 8
 
@@ -59,9 +61,7 @@ export async function install(
     installation: name,
     masterKey: randomBytes(32).toString('base64'),
     migrations,
-    plans: Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }])),
-    // Kept by warm() only, which nobody calls but who measures it.
-    servers: { primary: { warmDatabases: 1, caps: { schemasPerDatabase: schemasMax } } },
+    ...plansAndServers,
     connections: { perDatabase: connectionsPerPool, perSilo: connectionsPerPool, idleMs, ...connections },
   }
   const tenancy = await createTenancy(config)
