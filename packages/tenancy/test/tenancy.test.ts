@@ -74,9 +74,15 @@ describe('an installation', () => {
     const { rows: before } = await installation.inDatabase(databaseName, newest)
     await installation.inDatabase(
       databaseName,
-      'delete from quickscale.version where number = (select max(number) from quickscale.version)',
+      `delete from quickscale.version where number = (select max(number) from quickscale.version);
+       drop domain quickscale.search_query, quickscale.search_document cascade`,
     )
     await installation.tenancy.migrate()
+    const { rows: hints } = await installation.inDatabase(
+      databaseName,
+      "select to_regprocedure('quickscale.bound_query(tsquery)') is not null as found",
+    )
+    expect(hints).toEqual([{ found: true }])
     const { rows } = await installation.inDatabase(databaseName, newest)
     expect(rows).toEqual(before)
     expect(before[0]?.newest).toBeGreaterThan(2)
