@@ -98,6 +98,11 @@ export interface TenancyConfig<Handle = unknown> {
    * @defaultValue nothing is seeded
    */
   seed?: ((tenant: Handle) => Promise<void>) | undefined
+  /**
+   * `createTenancy` finishes first what was interrupted, as `tenants.sweep()` does; any number of processes may do so.
+   * @defaultValue false
+   */
+  sweepOnStart?: boolean | undefined
   /** Bounds of the connection pools. */
   connections?: ConnectionsConfig | undefined
   /**
@@ -126,6 +131,7 @@ export interface ResolvedConfig {
   readonly migrations: readonly string[]
   readonly plans: Readonly<Record<string, Readonly<PlanConfig>>>
   readonly seed?: ((tenant: unknown) => Promise<void>) | undefined
+  readonly sweepOnStart: boolean
   readonly connections: Readonly<Record<keyof ConnectionsConfig, number>>
   readonly pooler?: ResolvedServer['pooler']
   /** With `primary` as the first. */
@@ -187,6 +193,7 @@ const configSchema = z
       .refine((plans) => Object.keys(plans).length > 0, 'must name at least one plan')
       .default(defaultPlans),
     seed: z.custom<(tenant: unknown) => Promise<void>>(isFunction, 'must be a function').optional(),
+    sweepOnStart: z.boolean().default(false),
     connections: connectionsSchema.prefault({}),
     pooler: poolerSchema.optional(),
     servers: serversSchema,

@@ -7,6 +7,7 @@ import { parseConfig, type ResolvedConfig, type TenancyConfig } from './config.t
 import { type DoctorOptions, type DoctorReport, examineInstallation } from './doctor/doctor.ts'
 import { QuickScaleError } from './errors.ts'
 import { createFleet, type Fleet } from './fleet/fleet.ts'
+import { sweepAtStart } from './lifecycle/sweep.ts'
 import { createTenants, type Tenants } from './lifecycle/tenants.ts'
 import { createMembers, type Members } from './members/members.ts'
 import { readMigrations } from './migrations/files.ts'
@@ -75,10 +76,11 @@ export interface Tenancy<DB = unknown> {
 }
 
 /**
- * Opens an installation. Nothing is created: call `migrate()` for that, once per deployment.
+ * Opens an installation. Nothing is created: call `migrate()` for that, once per deployment. With `sweepOnStart` it
+ * finishes first what was interrupted.
  *
  * @typeParam DB - Kysely's table interface of the application
- * @throws QuickScaleError `CONFIG_INVALID`, `DRIVER_UNSUITABLE`
+ * @throws QuickScaleError `CONFIG_INVALID`, `DRIVER_UNSUITABLE`; `CATALOG_UNREACHABLE` with `sweepOnStart`
  * @example
  * const tenancy = await createTenancy({ databaseUrl, masterKey, migrations: [join(import.meta.dirname, 'migrations')] })
  * await tenancy.migrate()
@@ -116,11 +118,19 @@ export async function createTenancy<DB = unknown>(
     await Promise.all([catalog.close(), servers.close()])
   }
 
+  const tenants = createTenants(workshop, config.plans, seed, (slug) => routes.forget(slug))
+  if (config.sweepOnStart) {
+    await sweepAtStart(tenants.sweep).catch(async (error: unknown) => {
+      await close()
+      throw error
+    })
+  }
+
   return {
     migrate: () => migrateInstallation(workshop, config.plans),
     drift: () => findInstallationDrift(workshop),
     doctor: (options) => examineInstallation(workshop, options),
-    tenants: createTenants(workshop, config.plans, seed, (slug) => routes.forget(slug)),
+    tenants,
     warm: () => warmDatabases(workshop),
     tenant,
     fleet,

@@ -46,6 +46,7 @@ describe('parseConfig', () => {
         idleMs: limits.connectionIdleMs,
         statementTimeoutMs: limits.statementTimeoutMs,
       },
+      sweepOnStart: false,
       servers: {
         primary: {
           labels: [],

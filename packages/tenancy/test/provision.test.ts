@@ -123,6 +123,44 @@ describe.each(strategies)('provisioning under the %s strategy', (strategy: Strat
     }
   })
 
+  test('is finished when a process starts, by any number of them; one that cannot be made is taken away', async () => {
+    installation = await TestInstallation.open(strategy)
+    const { inCatalog, tenancy, name } = installation
+    const reset = (slug: string) =>
+      inCatalog.call(
+        installation,
+        resettingState(
+          'catalog.tenant',
+          `update catalog.tenant set state = 'provisioning', settled = false where slug = '${slug}'`,
+        ),
+      )
+    await tenancy.tenants.create({ slug: 'three', name: 'Three', plan: 'only' })
+    await inCatalog.call(
+      installation,
+      "update catalog.tenant set state = 'deleting', settled = false where slug = 'two'",
+    )
+    await reset('three')
+    await Promise.all([0, 1].map(() => installation?.another(strategy, { sweepOnStart: true })))
+    expect((await tenancy.tenants.list({ state: 'active' })).tenants.map(({ slug }) => slug)).toEqual([
+      'one',
+      'three',
+    ])
+    expect((await tenancy.tenants.list({ state: 'deleted' })).tenants.map(({ slug }) => slug)).toEqual([
+      'two',
+    ])
+    await tenancy.tenants.create({ slug: 'four', name: 'Four', plan: 'only' })
+    await inCatalog.call(installation, "update catalog.tenant set activated_at = null where slug = 'four'")
+    await reset('four')
+    const broken = async () => {
+      throw new Error('seed is broken')
+    }
+    await installation.another(strategy, { sweepOnStart: true, seed: broken })
+    await expect(tenancy.tenants.get('four')).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+    // Before the first migrate() there is nothing to sweep.
+    const fresh = await installation.another(strategy, { sweepOnStart: true, installation: `${name}x` })
+    await expect(fresh.tenants.list()).rejects.toMatchObject({ code: 'NOT_INSTALLED' })
+  })
+
   test('makes one tenant when asked for the same one twice at the same time', async () => {
     installation = await TestInstallation.open(strategy)
     const { tenants } = installation.tenancy

@@ -1,6 +1,7 @@
 import type { AssertHeld } from '../catalog/catalog.ts'
 import { listUnsettled } from '../catalog/tenant-states.ts'
 import { findTenant } from '../catalog/tenants.ts'
+import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { finishProvisioning } from '../placements/provision.ts'
 import { removeTenant } from '../placements/removal.ts'
@@ -47,6 +48,25 @@ export async function sweepTenants(
   } while (after !== null)
   return report
 }
+
+/**
+ * The sweep of a process that starts. Where nothing is installed yet nothing can have been interrupted. A tenant that
+ * cannot be finished is no reason not to start: it is named in a warning, and the next sweep tries again.
+ */
+export async function sweepAtStart(sweep: () => Promise<SweepReport>): Promise<void> {
+  const report = await sweep().catch((error: unknown) => {
+    if (error instanceof QuickScaleError && error.code === 'NOT_INSTALLED') return null
+    throw error
+  })
+  if (report === null || report.failed.length === 0) return
+  const slugs = report.failed.map(({ slug }) => slug)
+  process.emitWarning(`What was interrupted could not be finished for ${slugs.length} tenants.`, {
+    code: 'QUICKSCALE_SWEEP_INCOMPLETE',
+    detail: `Call tenancy.tenants.sweep() to see why: ${slugs.slice(0, slugsNamed).join(', ')}`,
+  })
+}
+
+const slugsNamed = 10
 
 async function sweepOne(
   workshop: Workshop,
