@@ -21,6 +21,8 @@ const designs = {
   'open-definer': { files: ['shared-tables', 'open-definer'], layout: 'column' },
   'readable-secrets': { files: ['shared-tables', 'readable-secrets'], layout: 'column' },
   'role-switch': { files: ['shared-tables', 'role-switch'], layout: 'column' },
+  'definer-report': { files: ['shared-tables', 'definer-report'], layout: 'column' },
+  'open-extensions': { files: ['shared-tables', 'open-extensions'], layout: 'column' },
   schemas: { files: ['schemas'], layout: 'schema' },
   'own-database': { files: ['own-database'], layout: 'database' },
 } as const satisfies Record<string, { files: readonly string[]; layout: 'column' | 'schema' | 'database' }>

@@ -56,7 +56,7 @@ beforeAll(async () => {
 
 describe('the attack suite', () => {
   test('has attacks enough, each with a name of its own', () => {
-    expect(attacks.length).toBeGreaterThanOrEqual(30)
+    expect(attacks.length).toBeGreaterThanOrEqual(50)
     expect(new Set(attacks.map(({ id }) => id)).size).toBe(attacks.length)
   })
 

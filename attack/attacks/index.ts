@@ -1,10 +1,15 @@
 import type { Attack } from '../attack.ts'
 import { contextAttacks } from './context.ts'
+import { definerAttacks } from './definers.ts'
+import { extensionAttacks } from './extensions.ts'
+import { operatorRoleAttacks } from './further-logins.ts'
 import { interruptionAttacks } from './interruptions.ts'
 import { lateStatementAttacks } from './late-statements.ts'
 import { lockAttacks } from './locks.ts'
 import { nameAttacks } from './names.ts'
+import { operatorAttacks } from './operators.ts'
 import { oracleAttacks } from './oracles.ts'
+import { partitionAttacks } from './partitions.ts'
 import { pooledConnectionAttacks } from './pooled-connection.ts'
 import { publicApiAttacks } from './public-api.ts'
 import { roleAttacks } from './roles.ts'
@@ -20,14 +25,19 @@ export const attacks: readonly Attack[] = [
   ...tokenAttacks,
   ...statementAttacks,
   ...roleAttacks,
+  ...definerAttacks,
+  ...operatorRoleAttacks,
   ...writeAttacks,
+  ...partitionAttacks,
   ...oracleAttacks,
+  ...operatorAttacks,
   ...nameAttacks,
   ...pooledConnectionAttacks,
   ...lockAttacks,
   ...lateStatementAttacks,
   ...interruptionAttacks,
   ...sharedObjectAttacks,
+  ...extensionAttacks,
   ...publicApiAttacks,
   ...sideChannelAttacks,
 ]
