@@ -39,6 +39,25 @@ describe('the drift check', () => {
     expect(await byHand(`${installation.name}_pool`, schemasOf)).toEqual(before)
   })
 
+  test('and the doctor take a reference table as it is, and SQL over it needs no help', async () => {
+    const { findings } = await installation.tenancy.doctor()
+    expect(findings.filter(({ level }) => level === 'error')).toEqual([])
+    for (const slug of ['one', 'on-schema', 'on-database']) {
+      const tenant = installation.tenancy.tenant(slug)
+      const grouped = 'select code, name, count(*)::integer as n from country group by code order by code'
+      expect(await tenant.explainSql(grouped)).toEqual({ text: grouped, changes: [] })
+      expect((await tenant.query(grouped)).rows).toHaveLength(2)
+      await tenant.query(`insert into note (id, body, country) values (7, 'x', 'DE')`)
+      const joined =
+        'select name, body, count(*)::integer as n from country join note on country = code group by code, id'
+      expect((await tenant.explainSql(joined)).changes).toMatchObject([{ inserted: ' "note"."tenant_id",' }])
+      expect((await tenant.query(joined)).rows).toEqual([{ name: 'Germany', body: 'x', n: 1 }])
+      await expect(
+        tenant.query(`insert into country values ('DE', 'x') on conflict (code) do nothing`),
+      ).rejects.toMatchObject({ code: '42501' })
+    }
+  })
+
   test('names what was made, lost and changed by hand in each kind of place, with a remedy', async () => {
     for (const slug of ['one', 'on-schema', 'on-database']) {
       const { database, schema } = await placeOf(slug)

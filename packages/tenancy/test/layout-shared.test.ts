@@ -15,6 +15,7 @@ const NOTES = `
   create table note (id integer primary key, country text references country on delete restrict, body text);
   create index on note (country);
   create view by_country as select country.name, note.body from note join country on country.code = note.country;`
+const FILL = `create function fill() returns text language sql as $$ insert into country select 'XX', max(body) from note returning name $$`
 const COLLIDING = `insert into note values (1, 'DE', 'own')`
 
 let database: LayoutDatabase
@@ -182,6 +183,13 @@ describe.each(['rls', 'schema', 'database'] as const)('a @shared table with the 
       `insert into ${place.schema}.country values ('XX', 'x')`,
       `copy country from stdin`,
       'truncate city',
+      `${FILL}; create view stolen as select fill() as name; select * from stolen`,
+      `${FILL}; create view stolen as select fill() as name; update note set body = 'x' from stolen where note.tenant_id = note.tenant_id`,
+      `${FILL}; prepare q as select fill(); execute q`,
+      `${FILL}; explain analyze select fill()`,
+      `${FILL}; declare c cursor for select fill(); fetch c`,
+      `${FILL}; create domain stolen as text check (fill() is not null or value > ''); alter table note add column stolen stolen default 'x'`,
+      `${FILL}; create domain stolen as text default fill(); alter table note add column stolen stolen`,
       `create function fill() returns trigger language plpgsql as $$ begin insert into country select 'XX', max(body) from note; return new; end $$;
        create trigger fill before update on note for each row execute function fill(); update note set body = 'x'`,
     ]) {

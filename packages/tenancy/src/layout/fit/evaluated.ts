@@ -19,23 +19,22 @@ export function refuseEvaluated(source: SourceText, shape: Shape): LayoutRefusal
   const known = new Set(shape.tables.filter((table) => table.known && !table.shared).map(({ name }) => name))
   const { all: shared } = sharedNames(source, shape)
   const reading = readingRoutines([...shape.routines, ...statements.flatMap(createdRoutine)])
+  const views = viewNames(source, shape)
   const changesRows = statements.some((statement) => finds(statement, (kind) => CHANGES.has(kind)))
+  const evaluates = statements.some((statement) => !isDefinition(statement))
   return statements.flatMap((statement) => {
     if (changesRows && 'CreateTrigStmt' in statement) return refuseTrigger(statement.CreateTrigStmt, reading)
+    // Its checks and default may be evaluated for rows that exist.
+    if ('CreateDomainStmt' in statement) return evaluates ? refuseCalls(statement, reading) : []
+    if (!isDefinition(statement) && reading.size > 0) {
+      const read = readView(statement, views)
+      if (read !== undefined) return [refuseView(read)]
+    }
     const table = evaluatedTable(statement)
     if (table === undefined || (table !== '' && !known.has(table))) return []
     const found = inspect(statement, shared)
-    const called = found.calls.find((name) => reading.has(name))
-    if (called !== undefined) {
-      return [
-        {
-          kind: 'function',
-          object: called,
-          reason: 'the migration calls it, and it would read the rows of all tenants',
-          remedy: 'Do it for each tenant through a handle.',
-        },
-      ]
-    }
+    const called = refuseCalls(statement, reading)
+    if (called.length > 0) return called
     const changes = 'UpdateStmt' in statement || 'DeleteStmt' in statement
     if (!changes || !found.reads || found.namesTenant) return []
     return [
@@ -55,9 +54,66 @@ function evaluatedTable(statement: Node): string | undefined {
   if ('DeleteStmt' in statement) return statement.DeleteStmt.relation?.relname
   if ('AlterTableStmt' in statement)
     return inspect(statement, NONE).calls.length > 0 ? statement.AlterTableStmt.relation?.relname : undefined
-  if ('AlterDomainStmt' in statement || 'SelectStmt' in statement)
-    return inspect(statement, NONE).calls.length > 0 ? '' : undefined
-  return undefined
+  const { calls, reads } = inspect(statement, NONE)
+  const evaluated = !isDefinition(statement) || 'CreateDomainStmt' in statement
+  return evaluated && (calls.length > 0 || reads) ? '' : undefined
+}
+
+/** Statements that name functions without calling them. */
+const DEFINITIONS = new Set([
+  'CreateStmt',
+  'CreateDomainStmt',
+  'CreateFunctionStmt',
+  'CreateStatsStmt',
+  'CreateTrigStmt',
+  'CommentStmt',
+  'CompositeTypeStmt',
+  'DefineStmt',
+  'DropStmt',
+  'IndexStmt',
+  'RenameStmt',
+  'ViewStmt',
+])
+
+function isDefinition(statement: Node): boolean {
+  return Object.keys(statement).some((kind) => DEFINITIONS.has(kind))
+}
+
+function viewNames({ statements }: SourceText, { views }: Shape): ReadonlySet<string> {
+  const made = statements.flatMap((statement) =>
+    'ViewStmt' in statement ? (statement.ViewStmt.view?.relname ?? []) : [],
+  )
+  return new Set([...views.map(({ name }) => name), ...made])
+}
+
+function readView(statement: Node, views: ReadonlySet<string>): string | undefined {
+  let read: string | undefined
+  visit(statement, (kind, { relname }) => {
+    if (kind === 'RangeVar' && typeof relname === 'string' && views.has(relname)) read = relname
+  })
+  return read
+}
+
+function refuseView(object: string): LayoutRefusal {
+  return {
+    kind: 'view',
+    object,
+    reason: 'the migration reads it, and functions in it would read the rows of all tenants',
+    remedy: 'Read tables, or do it for each tenant through a handle.',
+  }
+}
+
+function refuseCalls(statement: Node, reading: ReadonlySet<string>): LayoutRefusal[] {
+  const called = inspect(statement, NONE).calls.find((name) => reading.has(name))
+  if (called === undefined) return []
+  return [
+    {
+      kind: 'function',
+      object: called,
+      reason: 'the migration calls it, and it would read the rows of all tenants',
+      remedy: 'Do it for each tenant through a handle.',
+    },
+  ]
 }
 
 interface Inspection {
