@@ -23,7 +23,15 @@ export const openingFacts = `
                 or pg_catalog.current_setting('log_min_duration_statement') <> '-1'
                 or pg_catalog.current_setting('log_duration')::boolean) as logs_parameters,
          pg_catalog.pg_has_role('quickscale_owner', 'member') as owns_tables,
-         pg_catalog.pg_has_role('quickscale_seal', 'member') as owns_seal
+         pg_catalog.pg_has_role('quickscale_seal', 'member') as owns_seal,
+         exists (select from pg_catalog.pg_shdepend as owned
+                  where owned.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+                    and owned.refobjid = role.oid and owned.deptype = 'o'
+                    and owned.classid in ('pg_catalog.pg_class'::pg_catalog.regclass,
+                                          'pg_catalog.pg_proc'::pg_catalog.regclass,
+                                          'pg_catalog.pg_namespace'::pg_catalog.regclass)
+                    and owned.dbid = (select oid from pg_catalog.pg_database
+                                       where datname = pg_catalog.current_database())) as owns_objects
     from pg_catalog.pg_roles as role
    where role.rolname = current_user`
 
@@ -46,6 +54,7 @@ export function readOpeningFacts(row: Record<string, unknown>): OpeningFacts {
     row.bypasses_policies === true && 'it has BYPASSRLS',
     row.owns_tables === true && 'it is a member of quickscale_owner',
     row.owns_seal === true && 'it is a member of quickscale_seal',
+    row.owns_objects === true && 'it owns tables, functions or schemas here',
   ].filter((problem) => problem !== false)
   return {
     setConfigAllowed: row.set_config_allowed !== false,
