@@ -7,6 +7,7 @@ import {
   connectionsPerPool,
   idleMs,
 } from './installation.ts'
+import { type PeerName, peerSettings } from './peer.ts'
 
 /** What our strategies are compared with: tables and pools that know nothing of the library. */
 export interface Baseline {
@@ -15,14 +16,18 @@ export interface Baseline {
   /** Tables whose policy believes the setting `app.tenant`. */
   readonly sequentialGuc: pg.Pool
   readonly tenants: readonly BenchTenant[]
+  /** How a peer reaches tables of its own, whose policy believes the peer's setting. */
+  connectionOf(peer: PeerName): pg.PoolConfig
   close(): Promise<void>
 }
 
-const schemas = { raw: 'raw', sequentialGuc: 'sequential_guc' } as const
 const tables = ['contact', 'message'] as const
 
 /** Makes the baselines' tables beside the pooled tenants' own: same columns, keys, indexes and rows. */
-export async function makeBaseline(installation: BenchInstallation): Promise<Baseline> {
+export async function makeBaseline(
+  installation: BenchInstallation,
+  peers: readonly PeerName[],
+): Promise<Baseline> {
   const url = new URL(await installation.urlOf('rls'))
   const role = `${installation.name}_plain`
   const password = randomBytes(16).toString('hex')
@@ -33,34 +38,43 @@ export async function makeBaseline(installation: BenchInstallation): Promise<Bas
        grant connect on database ${client.escapeIdentifier(url.pathname.slice(1))} to ${plain};
        grant execute on function pg_catalog.set_config(text, text, boolean) to ${plain}`,
     )
-    for (const schema of Object.values(schemas)) {
+    const believed: [schema: string, setting: string | null][] = [
+      ['raw', null],
+      ['sequential-guc', 'app.tenant'],
+      ...peers.map((peer): [string, string] => [peer, peerSettings[peer]]),
+    ]
+    for (const [name, setting] of believed) {
+      const schema = client.escapeIdentifier(name)
       await client.query(`create schema ${schema}; grant usage on schema ${schema} to ${plain}`)
-      for (const table of tables) await client.query(copyOf(table, schema, plain))
+      for (const table of tables) {
+        await client.query(copyOf(table, schema, plain))
+        if (setting !== null) await client.query(policyOf(table, schema, setting))
+      }
     }
-    for (const table of tables) await client.query(policyOf(table))
+  })
+  const connectionTo = (schema: string): pg.PoolConfig => ({
+    host: url.hostname,
+    port: Number(url.port || '5432'),
+    database: url.pathname.slice(1),
+    user: role,
+    password,
+    max: connectionsPerPool,
+    idleTimeoutMillis: idleMs,
+    options: `-c search_path=${schema}`,
   })
   const pool = (schema: string) => {
-    const config: pg.PoolConfig = {
-      host: url.hostname,
-      port: Number(url.port || '5432'),
-      database: url.pathname.slice(1),
-      user: role,
-      password,
-      max: connectionsPerPool,
-      idleTimeoutMillis: idleMs,
-      options: `-c search_path=${schema}`,
-    }
-    const opened = new pg.Pool(config)
+    const opened = new pg.Pool(connectionTo(schema))
     // When the server goes away; the query that wants the lost connection reports it.
     opened.on('error', () => undefined)
     return opened
   }
-  const raw = pool(schemas.raw)
-  const sequentialGuc = pool(schemas.sequentialGuc)
+  const raw = pool('raw')
+  const sequentialGuc = pool('sequential-guc')
   return {
     raw,
     sequentialGuc,
     tenants: installation.tenants.rls,
+    connectionOf: connectionTo,
     close: async () => {
       await Promise.all([raw.end(), sequentialGuc.end()])
     },
@@ -83,9 +97,9 @@ function copyOf(table: (typeof tables)[number], schema: string, role: string): s
 }
 
 /** The pattern of most tutorials. Any SQL in the session can change the setting, hence it is no wall. */
-function policyOf(table: (typeof tables)[number]): string {
-  const name = `${schemas.sequentialGuc}.${table}`
-  const believed = `current_setting('app.tenant')::uuid`
+function policyOf(table: (typeof tables)[number], schema: string, setting: string): string {
+  const name = `${schema}.${table}`
+  const believed = `current_setting('${setting}')::uuid`
   return `alter table ${name} enable row level security, force row level security,
             alter column tenant_id set default ${believed};
           create policy tenant on ${name} using (tenant_id = ${believed}) with check (tenant_id = ${believed})`

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { openServer } from '../test/support/server.ts'
+import { PeersMissing, peerNames } from './peer.ts'
 import { runProvisionBench } from './provision.ts'
 import { allDimensions, type QueryDimensions, runQueryBench } from './query.ts'
 import { createProgress, formatReport } from './report.ts'
@@ -20,7 +21,8 @@ Options
   --json          one JSON object on stdout instead of a table
   --rounds <n>    how often everything is timed
   --only <words>  query: a comma-separated choice of raw rls schema database sequential-guc,
-                  point page insert, loopback 1ms, 1 8; what is not mentioned is not restricted
+                  point page insert, loopback 1ms, 1 8; what is not mentioned is not restricted.
+                  And of other libraries, after npm ci --prefix bench/peers: drizzle prisma better-tenant nile
   --silos <n>     silos: how many databases
   --rows <n>      search: how many rows the tenant of each strategy has
   --quick         small and short: shows that it works, the numbers mean nothing
@@ -88,14 +90,14 @@ function readNumber(option: string, text: string | undefined, min: number, max: 
 /** Each word belongs to one dimension only, so that its place need not be named. */
 function choose(only: string): QueryDimensions {
   const words = new Set(only.split(',').filter((word) => word !== ''))
-  const known = new Set(Object.values(allDimensions).flat().map(String))
+  const known = new Set([...Object.values(allDimensions).flat().map(String), ...peerNames])
   for (const word of words) if (!known.has(word)) throw new UsageError(`--only does not know ${word}`)
   const chosen = <Value>(values: readonly Value[]) => {
     const kept = values.filter((value) => words.has(String(value)))
     return kept.length > 0 ? kept : values
   }
   return {
-    subjects: chosen(allDimensions.subjects),
+    subjects: [...chosen(allDimensions.subjects), ...peerNames.filter((name) => words.has(name))],
     queries: chosen(allDimensions.queries),
     networks: chosen(allDimensions.networks),
     clients: chosen(allDimensions.clients),
@@ -139,6 +141,7 @@ try {
   const isMistake = error instanceof UsageError || (error instanceof TypeError && 'code' in error)
   // A terminal's Ctrl-C reaches the embedded server too: whatever fails after it is of no interest.
   if (abort.signal.aborted) console.error('Interrupted')
+  else if (error instanceof PeersMissing) console.error(error.message)
   else console.error(isMistake ? `${error.message}\n\n${usage}` : error)
   process.exitCode = abort.signal.aborted ? 130 : isMistake ? 2 : 1
 }

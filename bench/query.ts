@@ -11,7 +11,7 @@ import { forEachConcurrently, measureSlice, type Slice } from './measure.ts'
 import { type DelayProxy, startProxy } from './proxy.ts'
 import { type Stage, type StageOptions, setStage } from './stage.ts'
 import { median, relativeSpread, rounded } from './statistics.ts'
-import { type SubjectName, subjectNames } from './subjects.ts'
+import { isPeer, ownSubjects, type SubjectName } from './subjects.ts'
 import type { QueryName } from './workload.ts'
 
 type NetworkName = 'loopback' | '1ms'
@@ -26,7 +26,7 @@ export interface QueryDimensions {
 }
 
 export const allDimensions: QueryDimensions = {
-  subjects: subjectNames,
+  subjects: ownSubjects,
   queries: ['point', 'page', 'insert'],
   networks: ['loopback', '1ms'],
   clients: [1, 8],
@@ -49,6 +49,8 @@ interface QueryRow {
   /** Median over the rounds of the time per query, divided by that of `raw` in the same round. */
   readonly costRatio: number
   readonly roundTrips: number
+  /** Answers with another tenant's rows, in all rounds; of inserts, tenants whose rows are not as many as they inserted. */
+  readonly wrongTenant: number
   readonly p50Ms: number
   /** Queries per second of all clients together. */
   readonly qps: number
@@ -86,13 +88,26 @@ export async function runQueryBench(server: RunServer, options: QueryBenchOption
       signal.throwIfAborted()
       const onProgress = (done: number, total: number) =>
         options.onProgress(`${network}: ${done} of ${total} tenants`)
-      const stage = await setStage(url, { tenants, rowsPerTenant, seed: network, onProgress })
+      const stage = await setStage(url, {
+        tenants,
+        rowsPerTenant,
+        seed: network,
+        peers: options.dimensions.subjects.filter(isPeer),
+        onProgress,
+      })
       stages[network] = stage
       await warmUp(stage, options, network === 'loopback' ? null : { proxy, trips })
     }
     const combinations = await measure(stages, options)
     for (const stage of Object.values(stages)) await stage.checkInserts()
-    return { name: 'query', machine, rounds: options.rounds, ...summarize(combinations, trips) }
+    const wrongTenants = (network: NetworkName, subject: SubjectName, query: QueryName) =>
+      stages[network]?.wrongTenants(subject, query) ?? 0
+    return {
+      name: 'query',
+      machine,
+      rounds: options.rounds,
+      ...summarize(combinations, trips, wrongTenants),
+    }
   } finally {
     // Also when dropping fails: the proxy's thread would keep the process alive.
     await Promise.all(Object.values(stages).map((stage) => stage.close())).finally(() => proxy.close())
@@ -113,7 +128,7 @@ async function warmUp(
       signal.throwIfAborted()
       onProgress(`warming up: ${subject}, ${query}`)
       const warmUpRows = Array.from({ length: warmUpRuns * connectionsPerPool }, () => 0)
-      for (const tenant of stage.subjects[subject].tenants) {
+      for (const tenant of stage.subjects.get(subject)?.tenants ?? []) {
         await forEachConcurrently(warmUpRows, connectionsPerPool, (row) =>
           stage.run(subject, query, { tenant, row }),
         )
@@ -183,6 +198,7 @@ async function measure(
 function summarize(
   combinations: readonly Combination[],
   trips: ReadonlyMap<string, number>,
+  wrongTenants: (network: NetworkName, subject: SubjectName, query: QueryName) => number,
 ): { noise: number; rows: QueryRow[] } {
   const spreads: number[] = []
   const rows = combinations.flatMap(({ query, network, clients, slices }) => {
@@ -197,6 +213,7 @@ function summarize(
         clients,
         costRatio: rounded(median(ratios)),
         roundTrips: trips.get(`${subject} ${query} ${clients}`) ?? Number.NaN,
+        wrongTenant: wrongTenants(network, subject, query),
         p50Ms: rounded(median(own.map(({ p50Ms }) => p50Ms))),
         qps: Math.round(median(own.map(({ msPerQuery }) => 1000 / msPerQuery))),
       }

@@ -2,14 +2,17 @@ import { createRandom } from '../packages/server/src/demo/random.ts'
 import { makeBaseline } from './baseline.ts'
 import { connectionsPerPool, install } from './installation.ts'
 import { forEachConcurrently } from './measure.ts'
-import { makeSubjects, type Subject, type SubjectName, subjectNames } from './subjects.ts'
-import { defineQueries, fillStatement, type QueryName, type Target } from './workload.ts'
+import type { PeerName } from './peer.ts'
+import { isPeer, makeSubjects, type Subject, type SubjectName } from './subjects.ts'
+import { defineQueries, fillStatement, type QueryName, type Target, WrongTenant } from './workload.ts'
 
 /** Everything that is compared, reached over one network, ready to be timed. */
 export interface Stage {
-  readonly subjects: Readonly<Record<SubjectName, Subject>>
+  readonly subjects: ReadonlyMap<SubjectName, Subject>
   /** Runs the query for the next of the targets drawn for the subject. */
   run(subject: SubjectName, query: QueryName, target?: Target): Promise<void>
+  /** How many answers of a peer had rows of another tenant; of our own subjects the first one ends the run. */
+  wrongTenants(subject: SubjectName, query: QueryName): number
   /** @throws Error when an insert that was answered is not there, or is in another tenant's hands */
   checkInserts(): Promise<void>
   close(): Promise<void>
@@ -21,6 +24,7 @@ export interface StageOptions {
   /** Rows of each tenant; at least 20, the size of a page. */
   readonly rowsPerTenant: number
   readonly seed: string
+  readonly peers: readonly PeerName[]
   onProgress(done: number, total: number): void
 }
 
@@ -41,13 +45,14 @@ export async function setStage(url: string, options: StageOptions): Promise<Stag
         }
       },
     )
-    const baseline = await makeBaseline(installation)
+    const baseline = await makeBaseline(installation, options.peers)
     await installation.vacuum()
-    const subjects = makeSubjects(installation, baseline)
+    const subjects = await makeSubjects(installation, baseline, options.peers)
     return {
       subjects,
       ...makeRunner(subjects, options),
       close: async () => {
+        for (const subject of subjects.values()) await subject.close?.()
         await baseline.close()
         await installation.drop()
       },
@@ -59,37 +64,47 @@ export async function setStage(url: string, options: StageOptions): Promise<Stag
 }
 
 function makeRunner(
-  subjects: Readonly<Record<SubjectName, Subject>>,
+  subjects: ReadonlyMap<SubjectName, Subject>,
   { rowsPerTenant, seed }: StageOptions,
 ): Omit<Stage, 'subjects' | 'close'> {
   const queries = defineQueries(rowsPerTenant)
   const random = createRandom(seed)
   const targets = new Map(
-    subjectNames.map((name) => {
+    [...subjects].map(([name, { tenants }]) => {
       const drawn = Array.from({ length: targetsDrawn }, () => ({
-        tenant: random.pick(subjects[name].tenants),
+        tenant: random.pick(tenants),
         row: random.below(rowsPerTenant),
       }))
       return [name, repeatForever(drawn)]
     }),
   )
   const inserted = new Map<string, number>()
+  const wrong = new Map<string, number>()
+  const countOne = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1)
   return {
-    run: async (subject, queryName, given) => {
-      const target = given ?? targets.get(subject)?.()
-      if (target === undefined) throw new RangeError(`nothing was drawn for ${subject}`)
+    run: async (name, queryName, given) => {
+      const subject = subjects.get(name)
+      const target = given ?? targets.get(name)?.()
+      if (subject === undefined || target === undefined) throw new RangeError(`nothing was drawn for ${name}`)
       const query = queries[queryName]
-      query.check(await subjects[subject].run(query, target), target)
-      if (queryName !== 'insert') return
-      const key = `${subject} ${target.tenant.slug}`
-      inserted.set(key, (inserted.get(key) ?? 0) + 1)
+      const answer = await subject.run(query, target)
+      try {
+        query.check(answer, target)
+      } catch (error) {
+        if (!(error instanceof WrongTenant && isPeer(name))) throw error
+        countOne(wrong, `${name} ${queryName}`)
+      }
+      if (queryName === 'insert') countOne(inserted, `${name} ${target.tenant.slug}`)
     },
+    wrongTenants: (name, query) => wrong.get(`${name} ${query}`) ?? 0,
     checkInserts: async () => {
-      for (const name of subjectNames) {
-        for (const tenant of subjects[name].tenants) {
+      for (const [name, { tenants, countMessages }] of subjects) {
+        for (const tenant of tenants) {
           const expected = rowsPerTenant + (inserted.get(`${name} ${tenant.slug}`) ?? 0)
-          const found = await subjects[name].countMessages(tenant)
-          if (found !== expected) {
+          const found = await countMessages(tenant)
+          if (found === expected) continue
+          if (isPeer(name)) countOne(wrong, `${name} insert`)
+          else {
             throw new Error(`${name}: ${tenant.slug} has ${found} messages instead of ${expected}`)
           }
         }

@@ -2,31 +2,40 @@ import type { Strategy, Tenancy } from '@quickscale/tenancy'
 import type pg from 'pg'
 import type { Baseline } from './baseline.ts'
 import type { BenchInstallation, BenchTenant } from './installation.ts'
+import { openPeer, type PeerAnswer, type PeerName, peerNames } from './peer.ts'
 import type { Query, Target } from './workload.ts'
 
-export const subjectNames = ['raw', 'rls', 'schema', 'database', 'sequential-guc'] as const
+export const ownSubjects = ['raw', 'rls', 'schema', 'database', 'sequential-guc'] as const
 
-export type SubjectName = (typeof subjectNames)[number]
+export type SubjectName = (typeof ownSubjects)[number] | PeerName
+
+export function isPeer(name: SubjectName): name is PeerName {
+  return peerNames.some((peer) => peer === name)
+}
 
 /** One way of reaching a tenant's rows. */
 export interface Subject {
   readonly tenants: readonly BenchTenant[]
-  run(query: Query, target: Target): Promise<pg.QueryResult>
+  run(query: Query, target: Target): Promise<PeerAnswer>
   /** How many rows of `message` the tenant has. */
   countMessages(tenant: BenchTenant): Promise<number>
+  close?(): Promise<void>
 }
 
-export function makeSubjects(
+export async function makeSubjects(
   installation: BenchInstallation,
   baseline: Baseline,
-): Readonly<Record<SubjectName, Subject>> {
-  return {
-    raw: rawSubject(baseline),
-    rls: tenancySubject(installation, 'rls'),
-    schema: tenancySubject(installation, 'schema'),
-    database: tenancySubject(installation, 'database'),
-    'sequential-guc': sequentialSubject(baseline),
-  }
+  peers: readonly PeerName[],
+): Promise<ReadonlyMap<SubjectName, Subject>> {
+  const subjects = new Map<SubjectName, Subject>([
+    ['raw', rawSubject(baseline)],
+    ['rls', tenancySubject(installation, 'rls')],
+    ['schema', tenancySubject(installation, 'schema')],
+    ['database', tenancySubject(installation, 'database')],
+    ['sequential-guc', sequentialSubject(baseline)],
+  ])
+  for (const name of peers) subjects.set(name, await peerSubject(baseline, name))
+  return subjects
 }
 
 function tenancySubject({ tenancy, tenants }: BenchInstallation, strategy: Strategy): Subject {
@@ -90,5 +99,19 @@ function sequentialSubject({ sequentialGuc, tenants }: Baseline): Subject {
       const result = await inTransaction(tenant, { text: 'select count(*)::integer as count from message' })
       return result.rows[0].count
     },
+  }
+}
+
+async function peerSubject({ connectionOf, tenants }: Baseline, name: PeerName): Promise<Subject> {
+  const peer = await openPeer(name, connectionOf(name))
+  return {
+    tenants,
+    run: (query, target) =>
+      peer.run(target.tenant.id, { text: query.scoped.text, values: query.values(target) }),
+    countMessages: async ({ id }) => {
+      const text = 'select count(*)::integer as count from message'
+      return (await peer.run(id, { text, values: [] })).rows[0].count
+    },
+    close: () => peer.close(),
   }
 }

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import type pg from 'pg'
 import type { BenchTenant } from './installation.ts'
+import type { PeerAnswer } from './peer.ts'
 
 /** A statement as an application writes it: under a name, so that it is parsed and planned once per connection. */
 export interface NamedStatement {
@@ -22,8 +22,8 @@ export interface Query {
   /** For plain tables: the same, with a tenant predicate whose value is the last one. */
   readonly plain: NamedStatement
   values(target: Target): unknown[]
-  /** @throws Error when the answer is not this tenant's */
-  check(result: pg.QueryResult, target: Target): void
+  /** @throws WrongTenant, Error when the answer is not this tenant's, or not the expected one */
+  check(result: PeerAnswer, target: Target): void
 }
 
 export type QueryName = 'point' | 'page' | 'insert'
@@ -83,12 +83,17 @@ export function defineQueries(rows: number): Readonly<Record<QueryName, Query>> 
   }
 }
 
-function expectRows(result: pg.QueryResult, tenant: BenchTenant, ids: readonly string[]): void {
+/** An answer with a row of another tenant. */
+export class WrongTenant extends Error {}
+
+function expectRows(result: PeerAnswer, tenant: BenchTenant, ids: readonly string[]): void {
   const { rows } = result
+  if (rows.some((row) => row.tenant_id !== tenant.id)) {
+    throw new WrongTenant(`${tenant.slug}: a row of another tenant`)
+  }
   if (rows.length !== ids.length)
     throw new Error(`${tenant.slug}: ${rows.length} rows instead of ${ids.length}`)
   for (let index = 0; index < ids.length; index += 1) {
-    if (rows[index].tenant_id !== tenant.id) throw new Error(`${tenant.slug}: a row of another tenant`)
     if (rows[index].id !== ids[index]) throw new Error(`${tenant.slug}: row ${index} is not the expected one`)
   }
 }
