@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import type pg from 'pg'
+import pg from 'pg'
 import { quoteQualified } from './identifiers.ts'
 import { inTransaction } from './in-transaction.ts'
 
@@ -44,13 +44,15 @@ export async function upgradeObjects(
   schema: string,
 ): Promise<void> {
   const versionTable = quoteQualified(schema, 'version')
+  const files = await sqlFiles(directory)
+  if ((await newestVersion(client, versionTable)) >= (files.at(-1)?.number ?? 0)) return
   await inTransaction(client, async () => {
     await client.query("select pg_advisory_xact_lock(hashtextextended('quickscale upgrade', 0))")
     const exists = await client.query('select to_regclass($1) is not null as found', [versionTable])
     const versions = exists.rows[0].found
       ? await client.query(`select coalesce(max(number), 0) as newest from ${versionTable}`)
       : { rows: [{ newest: 0 }] }
-    for (const file of await sqlFiles(directory)) {
+    for (const file of files) {
       if (file.number <= versions.rows[0].newest) continue
       await client.query(file.text)
       await client.query(`insert into ${versionTable} (number, name) values ($1, $2)`, [
@@ -60,3 +62,17 @@ export async function upgradeObjects(
     }
   })
 }
+
+/** What is there already, without a lock: versions only grow. */
+async function newestVersion(client: pg.ClientBase, versionTable: string): Promise<number> {
+  try {
+    const { rows } = await client.query(`select coalesce(max(number), 0) as newest from ${versionTable}`)
+    return rows[0].newest
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && noVersions.has(error.code ?? '')) return 0
+    throw error
+  }
+}
+
+/** No such schema, no such table. */
+const noVersions = new Set(['3F000', '42P01'])

@@ -126,12 +126,12 @@ describe.each(strategies)('provisioning under the %s strategy', (strategy: Strat
   test('is finished when a process starts, by any number of them; one that cannot be made is taken away', async () => {
     installation = await TestInstallation.open(strategy)
     const { inCatalog, tenancy, name } = installation
-    const reset = (slug: string) =>
+    const reset = (slug: string, more = '') =>
       inCatalog.call(
         installation,
         resettingState(
           'catalog.tenant',
-          `update catalog.tenant set state = 'provisioning', settled = false where slug = '${slug}'`,
+          `update catalog.tenant set state = 'provisioning', settled = false${more} where slug = '${slug}'`,
         ),
       )
     await tenancy.tenants.create({ slug: 'three', name: 'Three', plan: 'only' })
@@ -149,8 +149,7 @@ describe.each(strategies)('provisioning under the %s strategy', (strategy: Strat
       'two',
     ])
     await tenancy.tenants.create({ slug: 'four', name: 'Four', plan: 'only' })
-    await inCatalog.call(installation, "update catalog.tenant set activated_at = null where slug = 'four'")
-    await reset('four')
+    await reset('four', ', activated_at = null')
     const broken = async () => {
       throw new Error('seed is broken')
     }

@@ -68,6 +68,24 @@ test('a tenant gets the database that waited for it, with the id it was made for
   expect(await onServer()).toEqual(before.filter((name) => name !== first?.name))
 })
 
+test('a clone with a table that the first one had not is looked at, and not handed over with a gap in its wall', async () => {
+  const { tenancy, name } = installation
+  const inTemplate = (text: string) => installation.inDatabase(`${name}_template`, text)
+  // With an id each, so that a clone is made; the first one tells how the wall is raised.
+  const create = (slug: string) => tenancy.tenants.create({ ...wanted(slug), id: crypto.randomUUID() })
+  await create('whole')
+  await inTemplate(
+    'create table app.gap (id integer, tenant_id uuid not null); alter table app.gap owner to quickscale_owner',
+  )
+  const before = await onServer()
+  await expect(create('gap')).rejects.toMatchObject({ code: 'LAYOUT_REFUSED' })
+  expect(await onServer()).toEqual(before)
+  await inTemplate('drop table app.gap')
+  await create('gap')
+  expect(await tenancy.drift()).toMatchObject({ ok: true })
+  for (const slug of ['whole', 'gap']) await tenancy.tenants.delete(slug)
+})
+
 test('a tenant whose id is given gets a database of its own making', async () => {
   const { tenancy } = installation
   await tenancy.warm()

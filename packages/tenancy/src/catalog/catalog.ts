@@ -126,10 +126,12 @@ async function whileLocked<T>(
 ): Promise<T> {
   let clean = false
   try {
-    if (names.shared !== undefined) {
-      await client.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [names.shared])
-    }
-    await client.query('select pg_advisory_lock(hashtextextended($1, 0))', [names.exclusive])
+    await client.query(
+      // One round trip; a WHERE is done before what is selected, so the shared one is waited for first.
+      `select pg_advisory_lock(hashtextextended($1, 0))
+        where $2::text is null or pg_advisory_lock_shared(hashtextextended($2, 0)) is not null`,
+      [names.exclusive, names.shared ?? null],
+    )
     const result = await work(async (cause) => {
       // A session's locks live as long as it does: when it answers, they are held.
       await client.query('select').catch((loss: unknown) => {

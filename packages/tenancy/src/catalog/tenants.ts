@@ -84,7 +84,7 @@ export async function insertTenant(
   db: Kysely<CatalogTables>,
   tenant: Pick<Tenant, 'id' | 'slug' | 'name' | 'plan' | 'parentId' | 'region'>,
 ): Promise<Tenant> {
-  await db
+  const inserted = await db
     .insertInto('tenant')
     .values({
       id: tenant.id,
@@ -95,8 +95,10 @@ export async function insertTenant(
       region: tenant.region,
     })
     .onConflict((conflict) => conflict.doNothing())
-    .execute()
+    .returningAll()
+    .executeTakeFirst()
     .catch((cause: unknown) => explainSlug(cause, tenant.slug))
+  if (inserted !== undefined) return toTenant(inserted)
   const known = await findTenant(db, { slug: tenant.slug })
   if (known === null) throw new QuickScaleError('TENANT_EXISTS', { key: tenant.id })
   return known

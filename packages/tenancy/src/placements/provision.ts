@@ -120,10 +120,13 @@ async function makePlace(
   { id }: Tenant,
   place: Place,
 ): Promise<void> {
-  await repeatAfterLostRace(() => handlers[strategy].build(workshop, id, place))
   const placement = { tenantId: id, epoch: 1, schemaName: place.schemaName }
-  await assertHeld()
-  await workshop.servers.pooled(place.database, (client) => openFence(client, placement))
+  await repeatAfterLostRace(() =>
+    handlers[strategy].build(workshop, id, place, async (client) => {
+      await assertHeld()
+      await openFence(client, placement)
+    }),
+  )
 }
 
 /**

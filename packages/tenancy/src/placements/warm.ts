@@ -63,11 +63,13 @@ async function finish(
   { record, tenantId }: WarmDatabase,
   shape: string,
 ): Promise<number> {
-  const { catalog, servers } = workshop
+  const { catalog } = workshop
   if (!(await withholdWarmDatabase(catalog.db, record.id))) return 0
   const database = { ...record, kind: 'silo', ready: false } as const
-  await handlers.database.build(workshop, tenantId, { database, schemaName: 'app' })
-  await servers.connected(database, (client) => openFence(client, { tenantId, epoch: 1, schemaName: 'app' }))
+  const place = { database, schemaName: 'app' }
+  await handlers.database.build(workshop, tenantId, place, (client) =>
+    openFence(client, { tenantId, epoch: 1, schemaName: place.schemaName }),
+  )
   await offerWarmDatabase(catalog.db, record.id, shape)
   return 1
 }

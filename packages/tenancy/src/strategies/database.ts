@@ -1,20 +1,22 @@
-import { inTransaction } from '../in-transaction.ts'
-import { raiseSiloWall } from '../layout/compile.ts'
+import type pg from 'pg'
 import { applyMigrations } from '../migrations/apply.ts'
 import { buildDatabase, dropDatabase, inspectDatabase, isOpen } from './databases.ts'
+import { raiseKnownWall, raiseWall } from './silo-wall.ts'
 import type { StrategyHandler } from './strategy.ts'
 import { countTenantRows } from './tenant-rows.ts'
 
 /** A database of its own, with a login role of its own, cloned from the installation's template. */
 export const database: StrategyHandler = {
   name: 'database',
-  build: async (workshop, tenantId, place) => {
+  build: async (workshop, tenantId, place, finish) => {
     const files = await workshop.migrations()
-    await buildDatabase(workshop, place.database, async (client) => {
+    const furnish = async (client: pg.ClientBase) => {
+      if (await raiseKnownWall(workshop, client, { tenantId, place }, files)) return
+      await raiseWall(workshop, client, { tenantId, place }, files)
       const target = { databaseName: place.database.name, schema: place.schemaName }
-      await inTransaction(client, () => raiseSiloWall(client, { schema: place.schemaName, tenantId }))
       await applyMigrations(client, { ...target, wall: { kind: 'database', tenantId } }, files)
-    })
+    }
+    await buildDatabase(workshop, place.database, furnish, finish)
   },
   inspect: async (workshop, tenantId, { database: record, schemaName }) => {
     const found = await inspectDatabase(workshop, record)

@@ -25,12 +25,14 @@ export async function requireShared(workshop: Workshop, server: string): Promise
 
 /**
  * Makes a registered database ready: created (a silo from the template), objects, keys, `furnish`, then its login
- * role; only then is it marked ready. Every step can be repeated.
+ * role; only then is it marked ready, and `finish` has the last word on the same connection: opening one to a new database
+ * costs as much as all the rest. Every step can be repeated.
  */
 export async function buildDatabase(
   workshop: Workshop,
   record: DatabaseRecord,
   furnish: (client: pg.Client) => Promise<void>,
+  finish: (client: pg.Client) => Promise<void> = async () => undefined,
 ): Promise<void> {
   const { servers, catalog } = workshop
   await createDatabase(workshop, record)
@@ -48,7 +50,7 @@ export async function buildDatabase(
       }
     }
     await furnish(client)
-    if (record.ready) return
+    if (record.ready) return await finish(client)
     const password = randomBytes(24).toString('base64url')
     if (record.kind !== 'template') await makeLoginRole(client, applicationRole(record, password))
     await markDatabaseReady(
@@ -56,6 +58,7 @@ export async function buildDatabase(
       record.id,
       await encrypt(workshop.keyProvider, password, credentialPurpose(record)),
     )
+    await finish(client)
   })
 }
 
@@ -118,15 +121,23 @@ async function createDatabase(workshop: Workshop, record: DatabaseRecord): Promi
   const name = quoteIdentifier(record.name)
   const template = record.kind === 'silo' ? installationNames(workshop.installation).template : 'template0'
   await workshop.servers.onServer(record.server, async (client) => {
-    const { rowCount } = await client.query('select from pg_database where datname = $1', [record.name])
-    if (rowCount === 0) await cloneDatabase(client, name, quoteIdentifier(template))
-    await client.query(`revoke all on database ${name} from public`)
-    await client.query(`alter database ${name} allow_connections true`)
+    if (!record.ready || !(await exists(client, record))) {
+      await cloneDatabase(client, name, quoteIdentifier(template))
+    }
+    // One string: one transaction.
+    await client.query(
+      `revoke all on database ${name} from public; alter database ${name} allow_connections true`,
+    )
   })
 }
 
+async function exists(client: pg.ClientBase, { name }: DatabaseRecord): Promise<boolean> {
+  const { rowCount } = await client.query('select from pg_database where datname = $1', [name])
+  return rowCount === 1
+}
+
 /**
- * A template in use cannot be cloned; whoever upgrades it is soon done. A new database is everybody's to connect to:
+ * Leaves a database that is there already as it is. A template in use cannot be cloned; whoever upgrades it is soon done. A new database is everybody's to connect to:
  * nobody is let in before the right is revoked.
  */
 async function cloneDatabase(client: pg.ClientBase, name: string, template: string): Promise<void> {
@@ -137,12 +148,16 @@ async function cloneDatabase(client: pg.ClientBase, name: string, template: stri
       )
       return
     } catch (error) {
-      const inUse = error instanceof pg.DatabaseError && error.code === '55006'
-      if (!inUse || attempt >= limits.templateWaitAttemptsMax) throw error
+      const code = error instanceof pg.DatabaseError ? error.code : undefined
+      if (code === databaseExists) return
+      if (code !== templateInUse || attempt >= limits.templateWaitAttemptsMax) throw error
       await sleep(limits.retryPauseMsMax)
     }
   }
 }
+
+const databaseExists = '42P04'
+const templateInUse = '55006'
 
 /** In a silo, suspension revokes quickscale_silo and leaves the right to be told so. */
 function applicationRole(record: DatabaseRecord, password: string): LoginRole {

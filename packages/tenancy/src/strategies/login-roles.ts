@@ -29,22 +29,25 @@ export async function makeLoginRole(client: pg.ClientBase, login: LoginRole): Pr
     [login.name],
   )
   const policies = login.bypassesPolicies === true ? 'bypassrls' : 'nobypassrls'
-  if (rows[0]?.known !== true) await client.query(`create role ${role} nologin nosuperuser ${policies}`)
-  // Without NOSUPERUSER: only a superuser may say that of a role that exists. Sessions refuse such a login anyway.
-  await client.query(
+  const settings = Object.entries(login.settings ?? {})
+  // One string: one round trip, and all of it or nothing.
+  const statements = [
+    ...(rows[0]?.known === true ? [] : [`create role ${role} nologin nosuperuser ${policies}`]),
+    // Without NOSUPERUSER: only a superuser may say that of a role that exists. Sessions refuse such a login anyway.
     `alter role ${role} login ${policies} nocreatedb nocreaterole inherit
        connection limit ${login.connectionsMax} password ${quoteLiteral(login.password)}`,
-  )
-  // Only a superuser may; elsewhere every connection looks whether parameters are logged, and warns.
-  if (rows[0]?.superuser === true) await client.query(`alter role ${role} set log_parameter_max_length = 0`)
-  // Others need the role's rights to end its sessions.
-  else await client.query(`grant ${role} to current_user with inherit true, set false`)
-  for (const [name, value] of Object.entries(login.settings ?? {})) {
-    await client.query(`alter role ${role} set ${quoteIdentifier(name)} = ${quoteLiteral(value)}`)
-  }
-  for (const group of login.groups)
-    await client.query(membership(group, login.name, rows[0]?.options === true))
-  await client.query(`grant connect on database ${quoteIdentifier(login.databaseName)} to ${role}`)
+    rows[0]?.superuser === true
+      ? // Only a superuser may; elsewhere every connection looks whether parameters are logged, and warns.
+        `alter role ${role} set log_parameter_max_length = 0`
+      : // Others need the role's rights to end its sessions.
+        `grant ${role} to current_user with inherit true, set false`,
+    ...settings.map(
+      ([name, value]) => `alter role ${role} set ${quoteIdentifier(name)} = ${quoteLiteral(value)}`,
+    ),
+    ...login.groups.map((group) => membership(group, login.name, rows[0]?.options === true)),
+    `grant connect on database ${quoteIdentifier(login.databaseName)} to ${role}`,
+  ]
+  await client.query(statements.join(';\n'))
 }
 
 /** Makes a role a member of a group, for its rights only. */

@@ -5,7 +5,10 @@ import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 /** Rows in the shared tables: the place exists already. */
 export const rls: StrategyHandler = {
   name: 'rls',
-  build: (workshop, _tenantId, place) => ensureShared(workshop, place),
+  build: async (workshop, _tenantId, place, finish) => {
+    await ensureShared(workshop, place)
+    await workshop.servers.pooled(place.database, finish)
+  },
   inspect: (workshop, tenantId, place) =>
     workshop.servers.pooled(place.database, (client) => countTenantRows(client, place.schemaName, tenantId)),
   demolish: (workshop, tenantId, place) =>

@@ -18,7 +18,7 @@ const blueprints = new WeakMap<Workshop, Map<string, Blueprint>>()
 /** A schema of its own in a shared database. */
 export const schema: StrategyHandler = {
   name: 'schema',
-  build: async (workshop, tenantId, place) => {
+  build: async (workshop, tenantId, place, finish) => {
     await ensureShared(workshop, place)
     const files = await workshop.migrations()
     const drawn = blueprints.get(workshop) ?? new Map<string, Blueprint>()
@@ -39,6 +39,7 @@ export const schema: StrategyHandler = {
       if (applied < files.length || known?.key === blueprintKey(files)) return
       drawn.set(place.database.id, await drawBlueprint(client, own, files, statements))
     })
+    await workshop.servers.pooled(place.database, finish)
   },
   inspect: async (workshop, tenantId, place) =>
     await workshop.servers.pooled(place.database, async (client) => {

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import type { LoginPurpose } from '../catalog/tables.ts'
@@ -32,11 +33,17 @@ export interface Holding {
   readonly count: number
 }
 
+export type Finish = (client: pg.ClientBase) => Promise<void>
+
 /** One way of keeping tenants apart. The three differ in where the tables are and in what must be made there. */
 export interface StrategyHandler {
   readonly name: Strategy
-  /** Makes the place, its tables up to date, without opening it to anyone. Repeatable after any interruption. */
-  build(workshop: Workshop, tenantId: string, place: Place): Promise<void>
+  /**
+   * Makes the place, its tables up to date, without opening it to anyone. Repeatable after any interruption.
+   *
+   * @param finish what is done last, with an administrator's connection to the place's database
+   */
+  build(workshop: Workshop, tenantId: string, place: Place, finish: Finish): Promise<void>
   /** What of the tenant is there: what build has made, and its rows. */
   inspect(workshop: Workshop, tenantId: string, place: Place): Promise<Holding[]>
   /** Takes away what build made, data included. Repeatable. */
