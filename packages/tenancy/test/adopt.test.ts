@@ -63,6 +63,28 @@ describe.each([
   })
 })
 
+test('a table that cannot be a reference table is one of tenants; one that can has what is refused taken away', async () => {
+  const place = await database.place({ kind: 'rls' })
+  await database.admin.query(
+    `create schema third_source;
+     create table third_source.event (id integer, at date) partition by range (at);
+     create table third_source.event_1 partition of third_source.event default;
+     comment on table third_source.event is 'of everybody @shared';
+     create table third_source.city (id integer primary key, name text, since timestamptz default now());
+     comment on table third_source.city is '@shared';
+     create table third_source.visit (id integer primary key, city integer references third_source.city on delete cascade)`,
+  )
+  const { refused } = await adoptSchemas(database.admin, { from: ['third_source'], ...place })
+  expect(refused.map(({ kind, object }) => `${kind} ${object}`).sort()).toEqual([
+    'default city.since',
+    'foreign key visit.visit_city_fkey',
+    'shared table event',
+  ])
+  const tenant = await database.tenant(place)
+  await tenant(`insert into event values (1, '2025-01-01')`)
+  expect((await failureOf(tenant('insert into city values (1)'))).code).toBe('42501')
+})
+
 test('an adopted table keeps other tenants out', async () => {
   const { place } = await adopt(null)
   const owner = await database.tenant(place)

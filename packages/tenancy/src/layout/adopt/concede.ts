@@ -94,6 +94,8 @@ function remedyStatement(schema: string, refusal: LayoutRefusal, target: PlaceOb
   const { kind, identity, relation, part } = target
   if (kind === 'table' && refusal.kind === 'row level security')
     return `alter table ${identity} no force row level security, disable row level security`
+  // It is a table of tenants then, which loses no row.
+  if (kind === 'table' && refusal.kind === 'shared table') return `comment on table ${identity} is null`
   if (kind === 'table' && refusal.kind === 'rows') return `truncate ${identity} cascade`
   if (relation === null || part === null) return `drop ${dropWords[kind] ?? kind} ${identity} cascade`
   const on = `alter table ${quoteQualified(schema, relation)}`
