@@ -245,3 +245,5 @@ comment on table known is '@shared'
 create function peek() returns trigger language plpgsql as $$ begin new.name := (select max(name) from known); return new; end $$; create trigger peek before update on known for each row execute function peek(); update known set name = name
 -- a trigger on a partition below ON DELETE SET NULL | trigger | one on schema.notes_1
 create table notes (id integer, known integer references known on delete set null) partition by list (id); create table notes_1 partition of notes for values in (1); create function one() returns trigger language plpgsql as $$ begin return new; end $$; create trigger one before insert on notes_1 for each row execute function one()
+-- a default of a reference table that changes, without a function | default | place.on_day
+create table place (id integer primary key, on_day date default current_date); comment on table place is '@shared'
