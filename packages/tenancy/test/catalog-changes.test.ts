@@ -95,13 +95,17 @@ describe('what was read from the catalog', () => {
     await expect.poll(() => heard).toEqual([{ id, slugs: ['first'] }])
   })
 
-  test.each(['database', 'server', 'token_key'])('is not covered after any %s has changed', async (table) => {
+  test.each([
+    ['database', 'login_role'],
+    ['server', 'host'],
+    ['token_key', 'state'],
+  ])('is not covered after any %s has changed', async (table, column) => {
     await open()
     await covered()
     const { count } = changes
     const readAtMs = Date.now()
     expect(changes.covers(readAtMs)).toBe(true)
-    await installation.inCatalog(`update catalog.${table} set id = id`)
+    await installation.inCatalog(`update catalog.${table} set ${column} = ${column}`)
     await expect.poll(() => changes.count).toBeGreaterThan(count)
     expect(changes.covers(readAtMs)).toBe(false)
     await covered()

@@ -26,8 +26,8 @@ begin
   return null;
 end
 $body$;
--- Nobody is routed to a database before it is ready.
-create trigger announce after update on catalog.database
+-- Nobody is routed to a database before it is ready, and what else is written there does not concern routes.
+create trigger announce after update of server_id, name, login_role, credential on catalog.database
   for each row when (old.ready) execute function catalog.announce_all();
 create trigger announce after update or delete on catalog.server
   for each row execute function catalog.announce_all();
