@@ -98,6 +98,29 @@ test('after kill -9 amid 200 provisionings a sweep finishes each or takes it awa
   }
 }, 240_000)
 
+test('a process killed while it makes databases wait leaves none that is not finished by the next one', async () => {
+  const { tenancy } = installation
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 0, max: 500 }), async (afterMs) => {
+      const claim = (slug: string) => tenancy.tenants.create({ slug, name: slug, plan: 'database' })
+      const slugs = ['a', 'b'].map((name) => `database-warmed-${name}`)
+      await createAndKill(['warm'], afterMs)
+      await tenancy.warm()
+      const waiting = await installation.inCatalog(
+        "select for_tenant as id from catalog.database where kind = 'warm' and ready and shape is not null",
+      )
+      expect(waiting.rowCount).toBe(2)
+      for (const slug of slugs) {
+        expect(waiting.rows.map(({ id }) => id)).toContain((await claim(slug)).id)
+        await tenancy.tenant(slug).query("insert into note (id, body) values (1, 'x')")
+        await tenancy.tenants.delete(slug)
+      }
+      expect(await findStrays()).toEqual([])
+    }),
+    { numRuns: 4, verbose: true },
+  )
+}, 120_000)
+
 /** Databases, roles, schemas, fences and gates of which the catalog knows nothing. */
 async function findStrays(): Promise<unknown[]> {
   const { rows: known } = await installation.inCatalog('select tenant_id::text as id from catalog.placement')

@@ -1,17 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import { recordAudit } from '../catalog/audit.ts'
 import type { AssertHeld } from '../catalog/catalog.ts'
 import { activateTenant, claimForRemoval } from '../catalog/tenant-states.ts'
 import { findTenant, insertTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
-import { limits } from '../limits.ts'
 import type { PlacementRules } from '../server-config.ts'
 import type { Place, Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
 import { openFence } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
+import { repeatAfterLostRace } from './lost-race.ts'
 import { type Attempt, removeTenant, tenantLock } from './removal.ts'
 import {
   findPlace,
@@ -128,25 +126,6 @@ async function makePlace(
     }),
   )
 }
-
-/**
- * A process that was killed has given up its lock, but its last statement may still run in the server: what it makes
- * appears under our hands, and the next attempt finds it made.
- */
-async function repeatAfterLostRace(build: () => Promise<void>): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await build()
-    } catch (error) {
-      const lost = error instanceof pg.DatabaseError && lostRaces.has(error.code ?? '')
-      if (!lost || attempt >= limits.attemptsMax) throw error
-      await sleep(limits.retryPauseMsMax)
-    }
-  }
-}
-
-/** Database, role, schema exist already; unique violation in a system catalog; 'tuple concurrently updated'. */
-const lostRaces = new Set(['42P04', '42710', '42P06', '23505', 'XX000'])
 
 /** Records the tenant together with its place, or neither; finds what an earlier attempt has recorded. */
 async function record(workshop: Workshop, plans: Plans, wanted: NewTenant): Promise<Recorded> {

@@ -16,6 +16,7 @@ import { installationNames, type Workshop } from '../strategies/strategy.ts'
 import { openFence } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
+import { repeatAfterLostRace } from './lost-race.ts'
 import { wantedShape } from './shape.ts'
 
 /** What was done for the databases that wait for tenants. */
@@ -67,8 +68,9 @@ async function finish(
   if (!(await withholdWarmDatabase(catalog.db, record.id))) return 0
   const database = { ...record, kind: 'silo', ready: false } as const
   const place = { database, schemaName: 'app' }
-  await handlers.database.build(workshop, tenantId, place, (client) =>
-    openFence(client, { tenantId, epoch: 1, schemaName: place.schemaName }),
+  const placement = { tenantId, epoch: 1, schemaName: place.schemaName }
+  await repeatAfterLostRace(() =>
+    handlers.database.build(workshop, tenantId, place, (client) => openFence(client, placement)),
   )
   await offerWarmDatabase(catalog.db, record.id, shape)
   return 1
