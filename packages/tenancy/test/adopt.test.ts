@@ -85,6 +85,47 @@ test('a table that cannot be a reference table is one of tenants; one that can h
   expect((await failureOf(tenant('insert into city values (1)'))).code).toBe('42501')
 })
 
+test('a view that groups by a primary key goes on, where what the key decides can be grouped by as well', async () => {
+  const place = await database.place({ kind: 'rls' })
+  await database.admin.query(
+    `create schema fourth_source;
+     create table fourth_source.staff (id integer primary key, "Full name" text, boss integer references fourth_source.staff, extra json);
+     create view fourth_source.teams with (security_barrier = true) as
+       select b.id, b."Full name" as name, count(*) as n, max(p."Full name") as last
+         from fourth_source.staff p join fourth_source.staff b on b.id = p.boss group by b.id having b."Full name" <> 'x';
+     create view fourth_source.teams_of_two as select name from fourth_source.teams where n = 2;
+     create view fourth_source.alone as select id, upper("Full name") as name from fourth_source.staff group by id;
+     create view fourth_source.extras as select id, extra from fourth_source.staff group by id`,
+  )
+  const { refused } = await adoptSchemas(database.admin, { from: ['fourth_source'], ...place })
+  expect(refused).toEqual([
+    expect.objectContaining({
+      kind: 'view',
+      object: 'extras',
+      reason: expect.stringContaining('relies on the key staff_pkey'),
+    }),
+  ])
+  const tenant = await database.tenant(place)
+  const other = await database.tenant(place)
+  await other(`insert into staff values (1, 'Ann', null), (2, 'Zoe', 1)`)
+  await tenant(`insert into staff values (1, 'Ann', null), (2, 'Bob', 1), (3, 'Cid', 1), (4, 'Bob', 2)`)
+  expect((await tenant('select * from teams order by id')).rows).toEqual([
+    { id: 1, name: 'Ann', n: '2', last: 'Cid' },
+    { id: 2, name: 'Bob', n: '1', last: 'Bob' },
+  ])
+  expect((await tenant('select * from teams_of_two')).rows).toEqual([{ name: 'Ann' }])
+  expect((await tenant('select name from alone order by id')).rows.map(({ name }) => name)).toEqual([
+    'ANN',
+    'BOB',
+    'CID',
+    'BOB',
+  ])
+  const { rows } = await database.admin.query(
+    `select reloptions from pg_class where oid = '${place.schema}.teams'::regclass`,
+  )
+  expect(rows[0].reloptions.toSorted()).toEqual(['security_barrier=true', 'security_invoker=true'])
+})
+
 test('an adopted table keeps other tenants out', async () => {
   const { place } = await adopt(null)
   const owner = await database.tenant(place)
