@@ -7,7 +7,7 @@ type Colors = ReturnType<typeof pc.createColors>
 /** The report for people, coloured only for a terminal: a pipe or a file gets plain text, on CI too. */
 export function formatReport(report: CheckReport, isTerminal: boolean): string {
   const colors = pc.createColors(isTerminal && pc.isColorSupported)
-  const { original, strategies, affectedIndexes, refused, renamed, ignored } = report
+  const { original, strategies, affectedIndexes, refused, renamed, altered, ignored } = report
   const views = original.views === 0 ? '' : `, ${count(original.views, 'view')}`
   return [
     `Original: ${count(original.tables, 'table')}, ${count(original.rows, 'row')}${views}, in ${original.schemas.join(', ')}`,
@@ -18,6 +18,10 @@ export function formatReport(report: CheckReport, isTerminal: boolean): string {
     ...section(
       'Renamed, because two schemas use the name',
       renamed.map(({ kind, from, to }) => `${kind} ${from} → ${to}`),
+    ),
+    ...section(
+      'Functions adapted to the place',
+      altered.map(({ object, change }) => `${object}: ${change}`),
     ),
     ...section(
       'Passed over',

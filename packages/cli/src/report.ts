@@ -56,6 +56,8 @@ export interface CheckReport {
   readonly refused: readonly Refusal[]
   /** Objects whose name another schema uses as well. */
   readonly renamed: readonly { readonly kind: string; readonly from: string; readonly to: string }[]
+  /** Functions that were adapted to a place. */
+  readonly altered: readonly { readonly object: string; readonly change: string }[]
   /** How often each kind of statement was passed over. */
   readonly ignored: Readonly<Record<string, number>>
 }

@@ -126,6 +126,43 @@ test('a view that groups by a primary key goes on, where what the key decides ca
   expect(rows[0].reloptions.toSorted()).toEqual(['security_barrier=true', 'security_invoker=true'])
 })
 
+test('functions name no schema any more and run as the tenant that calls them; what was changed is told', async () => {
+  const place = await database.place({ kind: 'rls' })
+  await database.admin.query(
+    `create schema fifth_source; create schema sixth_source;
+     create table fifth_source.item (id integer primary key, name text);
+     create table sixth_source.item (id integer primary key, log text, fifth_source text);
+     create function fifth_source.names() returns text language sql security definer set search_path = fifth_source as $$
+       -- fifth_source.item
+       select string_agg(name || ' fifth_source.item', ',' order by id) from FIFTH_source."item" $$;
+     create function sixth_source.note() returns trigger language plpgsql as $$
+     begin
+       insert into sixth_source.item as fifth_source (id, log) values (new.id, fifth_source.names());
+       update sixth_source.item as fifth_source set log = fifth_source.log || '!';
+       return new;
+     end $$;
+     create trigger note after insert on fifth_source.item for each row execute function sixth_source.note();
+     create function sixth_source.plain() returns integer language sql as 'select 1'`,
+  )
+  const { altered, refused } = await adoptSchemas(database.admin, {
+    from: ['fifth_source', 'sixth_source'],
+    ...place,
+  })
+  expect(refused).toEqual([])
+  expect(altered).toEqual([
+    { object: 'names()', change: 'names of schemas left its body' },
+    { object: 'names()', change: 'SECURITY DEFINER became SECURITY INVOKER' },
+    { object: 'note()', change: 'names of schemas left its body' },
+  ])
+  const [tenant, other] = [await database.tenant(place), await database.tenant(place)]
+  await other(`insert into item values (1, 'secret')`)
+  await tenant(`insert into item values (1, 'a')`)
+  expect((await tenant('select names()')).rows).toEqual([{ names: 'a fifth_source.item' }])
+  expect((await tenant('select id, log from sixth_source_item')).rows).toEqual([
+    { id: 1, log: 'a fifth_source.item!' },
+  ])
+})
+
 test('an adopted table keeps other tenants out', async () => {
   const { place } = await adopt(null)
   const owner = await database.tenant(place)

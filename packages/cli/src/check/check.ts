@@ -233,6 +233,7 @@ function summarize(
       from: `${schemaOf.get(schema) ?? schema}.${name}`,
       to,
     })),
+    altered: residences[0]?.adoption.altered ?? [],
     ignored: original.load.ignored,
   }
 }

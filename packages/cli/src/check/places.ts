@@ -67,8 +67,8 @@ export async function buildHousing(
   }
   const adopt = (database: string, schema: string, wall: Wall) =>
     connected(stage.urlOf(database), async (client) => {
-      const { renamed, refused } = await adoptSchemas(client, { from, schema, wall })
-      return { renamed, refused: refused.map((refusal) => withoutPlace(refusal, schema)) }
+      const { renamed, altered, refused } = await adoptSchemas(client, { from, schema, wall })
+      return { renamed, altered, refused: refused.map((refusal) => withoutPlace(refusal, schema)) }
     })
   const close = async () => {
     await Promise.all(tenancies.map((tenancy) => tenancy.close()))
@@ -84,7 +84,7 @@ export async function buildHousing(
     for (const key of TENANTS) database.push(await settle(stage, tenancy, 'database', `${key}-database`))
     onProgress('compiling the schema for schema')
     const schema = []
-    let bridged: Adoption = { renamed: [], refused: [] }
+    let bridged: Adoption = { renamed: [], altered: [], refused: [] }
     for (const [at, key] of TENANTS.entries()) {
       const home = await open(2 + at, ['pool'])
       const place = await settle(stage, home.tenancy, 'schema', `${key}-schema`)

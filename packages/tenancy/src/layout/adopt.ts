@@ -6,14 +6,18 @@ import { dropRefused } from './adopt/concede.ts'
 import { moveExtensions } from './adopt/extensions.ts'
 import { groupByEveryColumn } from './adopt/grouped-views.ts'
 import { moveObjects, type Renamed } from './adopt/move.ts'
+import { type Altered, adaptRoutines } from './adopt/routines.ts'
 import { completeLayout } from './compile.ts'
 import type { LayoutRefusal, Wall } from './shape.ts'
 
 export type { Renamed } from './adopt/move.ts'
+export type { Altered } from './adopt/routines.ts'
 
 /** What adoption had to change. */
 export interface Adoption {
   readonly renamed: readonly Renamed[]
+  /** Functions that were adapted to the place. */
+  readonly altered: readonly Altered[]
   /** What the layout could not make safe and is not there any more, and what depended on it. */
   readonly refused: readonly LayoutRefusal[]
 }
@@ -38,10 +42,11 @@ export async function adoptSchemas(
     const refused = await moveExtensions(client, from)
     const renamed = await moveObjects(client, { from, schema })
     await groupByEveryColumn(client, schema)
+    const altered = await adaptRoutines(client, { from, schema, renamed })
     await client.query('reset search_path')
     for (let attempt = 1; ; attempt += 1) {
       const refusals = await tryToComplete(client, { schema, wall })
-      if (refusals === null) return { renamed, refused }
+      if (refusals === null) return { renamed, altered, refused }
       if (attempt >= limits.adoptionAttemptsMax) throw refusals.error
       refused.push(...(await dropRefused(client, schema, refusals.list)))
     }
