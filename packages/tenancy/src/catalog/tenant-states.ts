@@ -79,15 +79,40 @@ export async function claimForRemoval(db: Kysely<CatalogTables>, id: string): Pr
 }
 
 /**
+ * Activates a tenant, with its line in the audit log, in one statement.
+ *
  * @throws QuickScaleError `TENANT_NOT_FOUND`; `TENANT_DELETED` and the like when it is not in the making any more
  */
-export async function activateTenant(db: Kysely<CatalogTables>, id: string): Promise<Tenant> {
+export async function activateTenant(
+  db: Kysely<CatalogTables>,
+  id: string,
+  details: Readonly<Record<string, unknown>>,
+): Promise<Tenant> {
   const row = await db
-    .updateTable('tenant')
-    .set({ state: 'active', settled: true })
-    .where('id', '=', id)
-    .where('state', '=', 'provisioning')
-    .returningAll()
+    .with('activated', (activated) =>
+      activated
+        .updateTable('tenant')
+        .set({ state: 'active', settled: true })
+        .where('id', '=', id)
+        .where('state', '=', 'provisioning')
+        .returningAll(),
+    )
+    .with('noted', (noted) =>
+      noted
+        .insertInto('audit')
+        .columns(['action', 'tenant_id', 'details'])
+        .expression(
+          noted
+            .selectFrom('activated')
+            .select(({ val, cast }) => [
+              val('tenant.created').as('action'),
+              'activated.id',
+              cast<string>(val(JSON.stringify(details)), 'jsonb').as('details'),
+            ]),
+        ),
+    )
+    .selectFrom('activated')
+    .selectAll()
     .executeTakeFirst()
   if (row !== undefined) return toTenant(row)
   const known = await findTenant(db, { id })

@@ -2,7 +2,7 @@ import { type Kysely, type Selectable, sql } from 'kysely'
 import pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import type { Tenant, TenantState } from '../tenant.ts'
+import type { Strategy, Tenant, TenantState } from '../tenant.ts'
 import type { CatalogTables } from './tables.ts'
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -76,26 +76,48 @@ export async function listTenants(
 }
 
 /**
- * Adds the tenant, or returns the one that has the slug already.
+ * Adds the tenant and its placement, in one statement, or returns the one that has the slug already.
  *
  * @throws QuickScaleError `TENANT_EXISTS` for the id of another tenant, deleted ones included; `SLUG_RESTING`
  */
 export async function insertTenant(
   db: Kysely<CatalogTables>,
   tenant: Pick<Tenant, 'id' | 'slug' | 'name' | 'plan' | 'parentId' | 'region'>,
+  place: { strategy: Strategy; databaseId: string; schemaName: string },
 ): Promise<Tenant> {
   const inserted = await db
-    .insertInto('tenant')
-    .values({
-      id: tenant.id,
-      slug: tenant.slug,
-      name: tenant.name,
-      plan_id: tenant.plan,
-      parent_id: tenant.parentId,
-      region: tenant.region,
-    })
-    .onConflict((conflict) => conflict.doNothing())
-    .returningAll()
+    .with('made', (made) =>
+      made
+        .insertInto('tenant')
+        .values({
+          id: tenant.id,
+          slug: tenant.slug,
+          name: tenant.name,
+          plan_id: tenant.plan,
+          parent_id: tenant.parentId,
+          region: tenant.region,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .returningAll(),
+    )
+    .with('placed', (placed) =>
+      placed
+        .insertInto('placement')
+        .columns(['tenant_id', 'strategy', 'database_id', 'schema_name', 'epoch'])
+        .expression(
+          placed
+            .selectFrom('made')
+            .select(({ val, cast }) => [
+              'made.id',
+              val(place.strategy).as('strategy'),
+              cast<string>(val(place.databaseId), 'uuid').as('database_id'),
+              val(place.schemaName).as('schema_name'),
+              sql<number>`1`.as('epoch'),
+            ]),
+        ),
+    )
+    .selectFrom('made')
+    .selectAll()
     .executeTakeFirst()
     .catch((cause: unknown) => explainSlug(cause, tenant.slug))
   if (inserted !== undefined) return toTenant(inserted)

@@ -1,4 +1,3 @@
-import { recordAudit } from '../catalog/audit.ts'
 import type { AssertHeld } from '../catalog/catalog.ts'
 import { activateTenant, claimForRemoval } from '../catalog/tenant-states.ts'
 import { findTenant, insertTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
@@ -11,16 +10,7 @@ import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
 import { repeatAfterLostRace } from './lost-race.ts'
 import { type Attempt, removeTenant, tenantLock } from './removal.ts'
-import {
-  findPlace,
-  type Placed,
-  type Plans,
-  planOf,
-  recordPlacement,
-  requirePlace,
-  reservePlace,
-  wishOf,
-} from './reserve.ts'
+import { findPlace, type Placed, type Plans, planOf, requirePlace, reservePlace, wishOf } from './reserve.ts'
 import { wantedShape } from './shape.ts'
 
 /** A customer to be. */
@@ -103,14 +93,9 @@ export async function finishProvisioning(
     throw error
   }
   await assertHeld()
-  const active = await activateTenant(workshop.catalog.db, tenant.id)
   const { server, name: database } = place.database
-  await recordAudit(workshop.catalog.db, {
-    action: 'tenant.created',
-    tenantId: tenant.id,
-    details: { slug: tenant.slug, plan: tenant.plan, strategy, server, database },
-  })
-  return active
+  const details = { slug: tenant.slug, plan: tenant.plan, strategy, server, database }
+  return await activateTenant(workshop.catalog.db, tenant.id, details)
 }
 
 async function makePlace(
@@ -144,10 +129,13 @@ async function record(workshop: Workshop, plans: Plans, wanted: NewTenant): Prom
     const reservation = await reservePlace(workshop, transaction, chosen)
     const { tenantId: id, place, warm } = reservation
     const region = rules.region ?? null
-    const tenant = await insertTenant(transaction, { id, slug, name, plan: wanted.plan, parentId, region })
+    const tenant = await insertTenant(
+      transaction,
+      { id, slug, name, plan: wanted.plan, parentId, region },
+      { strategy: wish.strategy, databaseId: place.database.id, schemaName: place.schemaName },
+    )
     // Somebody has been renamed to the slug just now.
     if (tenant.id !== id) throw new QuickScaleError('TENANT_EXISTS', { key: slug })
-    await recordPlacement(transaction, wish.strategy, reservation)
     return { tenant, strategy: wish.strategy, place, warm }
   })
 }

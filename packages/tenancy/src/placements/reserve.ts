@@ -122,7 +122,7 @@ async function reserveShared(
 }
 
 /** Records where a tenant is to live; it is recorded itself already. */
-export async function recordPlacement(
+async function recordPlacement(
   transaction: Database,
   strategy: Strategy,
   { tenantId, place }: Reservation,
