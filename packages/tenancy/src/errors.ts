@@ -85,8 +85,9 @@ export const errorDefinitions = {
   },
   SLUG_RESTING: {
     status: 409,
-    message: 'Slug {slug} was given up by another tenant less than a minute ago',
-    remedy: 'Wait a minute: until then requests for it may still reach that tenant.',
+    message: 'Slug {slug} was given up by another tenant, which still lives',
+    remedy:
+      'Choose another slug: a process that is cut off from the catalog may still lead requests for this one to that tenant.',
   },
   PLAN_NEEDS_MOVE: {
     status: 409,

@@ -72,6 +72,9 @@ describe.each(strategies)('a member with the %s strategy', (strategy) => {
     await tenant(slug).query('update member set version = 9223372036854775807 where user_id = $1', [userId])
     expect(await members.anonymise(userId)).toBe(2)
     expect(await members.anonymise(userId)).toBe(0)
+    for (const key of [slug, 'one', 'two']) {
+      await expect(members.put(key, ann(userId))).rejects.toMatchObject({ code: 'MEMBER_ANONYMISED' })
+    }
     expect(await members.deliver()).toMatchObject({ delivered: 2, waiting: 0 })
     for (const key of [slug, 'one']) {
       expect(await membersIn(key, userId)).toEqual([

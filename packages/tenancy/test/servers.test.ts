@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { type EmbeddedServer, startEmbeddedServer } from '../src/embedded/index.ts'
 import type { ServerConfig, TenancyConfig, TenantHandle } from '../src/index.ts'
 import { type NoteTables, strategies, TestInstallation } from './support/installation.ts'
@@ -51,6 +51,21 @@ async function onSecond(text: string, values: unknown[] = []): Promise<Record<st
     await client.end()
   }
 }
+
+test('one server under two names is refused, before anything is made there', async () => {
+  const alias = new URL(inject('databaseUrl'))
+  alias.hostname = alias.hostname === 'localhost' ? '127.0.0.1' : 'localhost'
+  const twice = await installation.another('rls', {
+    plans,
+    servers: { second: { url: second.url }, alias: { url: alias.href } },
+  })
+  await expect(twice.migrate()).rejects.toMatchObject({
+    code: 'SERVER_UNSUITABLE',
+    message: expect.stringContaining('alias and primary are the same server'),
+  })
+  const { rows } = await installation.inCatalog("select from catalog.server where name = 'alias'")
+  expect(rows).toHaveLength(0)
+})
 
 test('every server gets shared tables and a template, is examined, and holds no catalog', async () => {
   const { tenancy, name } = installation

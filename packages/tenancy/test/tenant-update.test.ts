@@ -18,9 +18,6 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
     (await installation.tenancy.tenant(key).query('select body from note')).rows
 
   /** As if a minute had passed. */
-  const rest = () =>
-    installation.inCatalog("update catalog.released_slug set released_at = now() - interval '61 seconds'")
-
   test('gives it another slug and name, and leaves its place alone', async () => {
     const { tenants } = installation.tenancy
     const before = await tenants.placement('one')
@@ -56,12 +53,21 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
     })
     // This is what would go wrong: the process that remembers the slug reaches its old owner.
     expect((await remembers.tenant('one').query('select body from note')).rows).toEqual([{ body: 'one' }])
-    await rest()
-    await tenants.rename('two', { slug: 'one' })
-    expect(await read('one')).toEqual([{ body: 'two' }])
-    await tenants.rename('one', { slug: 'two' })
-    await rest()
+    await installation.inCatalog("update catalog.released_slug set released_at = now() - interval '1 year'")
+    await expect(tenants.rename('two', { slug: 'one' })).rejects.toMatchObject({ code: 'SLUG_RESTING' })
     await tenants.rename('uno', { slug: 'one' })
+  })
+
+  test('gives its old slug up when it is deleted', async () => {
+    const { tenants } = installation.tenancy
+    await tenants.create({ slug: 'three', name: 'Three', plan: 'only' })
+    await tenants.rename('three', { slug: 'tres' })
+    const again = { slug: 'three', name: 'Three again', plan: 'only' }
+    await expect(tenants.create(again)).rejects.toMatchObject({ code: 'SLUG_RESTING' })
+    await tenants.delete('tres')
+    await tenants.create(again)
+    expect(await read('three')).toEqual([])
+    await tenants.delete('three')
   })
 
   test('gives a slug to one of those who want it at the same time', async () => {

@@ -157,6 +157,19 @@ test('a warm database is brought up to date by migrate(), and none that is not i
   }
 })
 
+test('a database without its fence is offered by no migration', async () => {
+  const { tenancy } = installation
+  await tenancy.warm()
+  const before = await waiting()
+  // As after kill -9 between the last step but one, which makes it ready, and the fence.
+  await installation.inCatalog("update catalog.database set shape = null where kind = 'warm'")
+  await tenancy.migrate()
+  const cold = await tenancy.tenants.create(wanted('unfenced'))
+  expect(before.map(({ id }) => id)).not.toContain(cold.id)
+  await tenancy.tenants.delete('unfenced')
+  expect(await tenancy.warm()).toEqual({ made: 2, dropped: 0 })
+})
+
 test('an interrupted warming is finished by the next one, and what is too many goes', async () => {
   const { tenancy } = installation
   await tenancy.warm()

@@ -95,6 +95,8 @@ export class CatalogChanges {
         await pause(limits.catalogBeatMs, stop)
       }
     } finally {
+      // What it still hears is for nobody: the next connection begins anew.
+      client.removeAllListeners('notification')
       // Not awaited: a server that does not answer would not end it either.
       client.end().catch(() => undefined)
     }

@@ -36,18 +36,24 @@ export async function putMember(
 ): Promise<Member> {
   return await db.transaction().execute(async (transaction) => {
     const tenantId = await holdTenant(transaction, key)
+    await holdPerson(transaction, userId)
+    const forgotten = await transaction
+      .selectFrom('member')
+      .select('user_id')
+      .where('user_id', '=', userId)
+      .where('anonymised', '=', true)
+      .executeTakeFirst()
+    if (forgotten !== undefined) throw new QuickScaleError('MEMBER_ANONYMISED', { user: userId })
     const row = await transaction
       .insertInto('member')
       .values({ tenant_id: tenantId, user_id: userId, name, email, role })
       .onConflict((conflict) =>
         conflict
           .columns(['tenant_id', 'user_id'])
-          .doUpdateSet({ name, email, role, active: true, version: sql`member.version + 1` })
-          .where('member.anonymised', '=', false),
+          .doUpdateSet({ name, email, role, active: true, version: sql`member.version + 1` }),
       )
       .returningAll()
-      .executeTakeFirst()
-    if (row === undefined) throw new QuickScaleError('MEMBER_ANONYMISED', { user: userId })
+      .executeTakeFirstOrThrow()
     await recordAudit(transaction, { action: 'member.put', tenantId, details: { user: userId, role } })
     return toMember(row)
   })
@@ -77,6 +83,7 @@ export async function deactivateMember(db: Db, key: string, userId: string): Pro
 /** Forgets a person in every tenant; returns in how many. @throws QuickScaleError `MEMBER_NOT_FOUND` */
 export async function anonymiseMember(db: Db, userId: string): Promise<number> {
   return await db.transaction().execute(async (transaction) => {
+    await holdPerson(transaction, userId)
     const rows = await transaction
       .updateTable('member')
       .set({ name: ANONYMOUS, email: null, active: false, anonymised: true, version: sql`version + 1` })
@@ -189,6 +196,11 @@ export async function countOutbox(db: Db): Promise<number> {
     .select((eb) => eb.fn.countAll<string>().as('count'))
     .executeTakeFirstOrThrow()
   return Number(count)
+}
+
+/** Whoever is forgotten in every tenant must not be added to another one at the same moment. */
+async function holdPerson(db: Db, userId: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended('member ' || ${userId}::text, 0))`.execute(db)
 }
 
 /** Keeps the tenant from being deleted until the transaction ends. */

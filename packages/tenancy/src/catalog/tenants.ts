@@ -135,7 +135,7 @@ export interface TenantChanges {
 }
 
 /**
- * @throws QuickScaleError `TENANT_EXISTS` when the slug is another tenant's, `SLUG_RESTING` when it was so just now
+ * @throws QuickScaleError `TENANT_EXISTS` when the slug is another tenant's, `SLUG_RESTING` when it once was
  */
 export async function updateTenant(
   db: Kysely<CatalogTables>,

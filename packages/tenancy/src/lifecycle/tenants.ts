@@ -33,7 +33,7 @@ export interface Tenants {
    */
   update(key: string, changes: TenantUpdate): Promise<Tenant>
   /**
-   * Changes slug or name; the tenant stays where it is. Where the catalog cannot be heard, the old slug leads to it for half a minute.
+   * Changes slug or name; the tenant stays where it is. Nobody else gets its old slug while it lives.
    *
    * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `TENANT_EXISTS`, `SLUG_RESTING`,
    *   `TENANT_DELETED`

@@ -48,8 +48,8 @@ export async function updateDetails(
 }
 
 /**
- * Changes the slug, the name or both; the tenant stays where it is. Handles by uuid notice nothing. A process that is
- * cut off from the catalog may find the tenant under the old slug for half a minute, so nobody else may have it for a minute.
+ * Changes the slug, the name or both; the tenant stays where it is. Handles by uuid notice nothing. A process that is cut
+ * off from the catalog may find the tenant under the old slug, so nobody else may have that while the tenant lives.
  *
  * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `TENANT_EXISTS`, `SLUG_RESTING`,
  *   `TENANT_DELETED`

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { registerDatabase } from '../catalog/places.ts'
 import { offerWarmDatabase } from '../catalog/warm-databases.ts'
+import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { applyMigrations } from '../migrations/apply.ts'
@@ -29,6 +30,7 @@ export interface MigrationReport {
  * of every place. Does nothing where nothing is to be done.
  */
 export async function migrateInstallation(workshop: Workshop, plans: Plans): Promise<MigrationReport> {
+  await assertDistinct(workshop)
   for (const { name } of workshop.servers.all) await prepareServer(workshop, name)
   await makeCatalog(workshop)
   await workshop.catalog.upgrade()
@@ -52,6 +54,30 @@ async function migratePlaces(workshop: Workshop): Promise<MigrationReport> {
   }
   await migratePrivatePlaces(workshop, count)
   return report
+}
+
+/**
+ * One server under two names would have its databases and logins made, and keyed, twice.
+ *
+ * @throws QuickScaleError `SERVER_UNSUITABLE`
+ */
+async function assertDistinct({ servers }: Workshop): Promise<void> {
+  const known = new Map<string, string>()
+  for (const { name } of servers.all) {
+    // A copy of a data directory has the identifier of its original, but was not started in the same microsecond.
+    const { rows } = await servers.onServer(name, (client) =>
+      client.query<{ identity: string }>(
+        `select concat(system_identifier, ' ', extract(epoch from pg_postmaster_start_time())) as identity
+           from pg_control_system()`,
+      ),
+    )
+    const identity = rows[0]?.identity ?? ''
+    const other = known.get(identity)
+    if (other !== undefined) {
+      throw new QuickScaleError('SERVER_UNSUITABLE', { reason: `${name} and ${other} are the same server` })
+    }
+    known.set(identity, name)
+  }
 }
 
 async function prepareServer({ servers }: Workshop, name: string): Promise<void> {

@@ -41,10 +41,10 @@ export async function* privateTargets(db: Catalog['db']): AsyncGenerator<Located
   } while (after !== null)
 }
 
-/** The places that wait for their tenants. */
+/** The places that wait for their tenants. One in the making is finished by who makes it, fence and all. */
 export async function warmTargets(db: Catalog['db']): Promise<LocatedTarget[]> {
   return (await listWarmDatabases(db))
-    .filter(({ record }) => record.ready)
+    .filter(({ record, shape }) => record.ready && shape !== null)
     .map(({ record, tenantId }) => ({
       database: record,
       target: { databaseName: record.name, schema: 'app', wall: { kind: 'database', tenantId } },
