@@ -1,7 +1,7 @@
 /** What is searched for, and where. */
 export interface SearchKind {
   readonly kind: string
-  /** Finds one row in 100. */
+  /** Finds one row in 200. */
   readonly text: string
   readonly value: string
   /** The index that serves it without row security. */
@@ -49,12 +49,12 @@ export const searchKinds: readonly SearchKind[] = [
   { kind: 'jsonb-key', text: `${select} data ? $1`, value: 'flag17', index: 'item_data', column: 'data' },
 ].map((kind) => ({ affected: null, ...kind }))
 
-/** Rows 1 to $1: one in 100 is what each kind of search finds. */
+/** Rows 1 to $1: one in 200 is what each kind of search finds. */
 export const fillItems = `
   insert into item (id, price, stage, name, body, data)
-  select i, i % 100 + 0.25,
-         (case when i % 100 = 17 then 's0' else 's' || 1 + i % 4 end)::stage,
-         'n' || i % 100 || '-' || i,
-         'w' || i % 100 || ' ' || case when i % 2 = 0 then 'odd' else 'even' end || ' v' || i % 977 || ' u' || i,
-         jsonb_build_object('kind', 'k' || i % 100, 'flag' || i % 100, true, 'number', i)
+  select i, i % 200 + 0.25,
+         (case when i % 200 = 17 then 's0' else 's' || 1 + i % 4 end)::stage,
+         'n' || i % 200 || '-' || i,
+         'w' || i % 200 || ' ' || case when i % 2 = 0 then 'odd' else 'even' end || ' v' || i % 977 || ' u' || i,
+         jsonb_build_object('kind', 'k' || i % 200, 'flag' || i % 200, true, 'number', i)
     from generate_series(1, $1::integer) as i`
