@@ -69,6 +69,8 @@ const oneWayDelayMs = 0.5
 /** More than the five executions after which the server settles on a plan. */
 const warmUpRuns = 8
 const countedRuns = 25
+/** The smallest counts: every few seconds the library asks whether it still hears the catalog, through the proxy too. */
+const countings = 3
 /** How long no message may pass before round trips are counted, and how often that is tried. */
 const settlingMs = 100
 const settlingWaitsMax = 50
@@ -136,10 +138,14 @@ async function warmUp(
       if (counting === null) continue
       await settle(counting.proxy)
       for (const clients of dimensions.clients) {
-        const runs = Array.from({ length: countedRuns * clients }, () => undefined)
-        const before = counting.proxy.trips()
-        await forEachConcurrently(runs, clients, () => stage.run(subject, query))
-        counting.trips.set(`${subject} ${query} ${clients}`, (counting.proxy.trips() - before) / runs.length)
+        const counts: number[] = []
+        for (let counted = 0; counted < countings; counted += 1) {
+          const runs = Array.from({ length: countedRuns * clients }, () => undefined)
+          const before = counting.proxy.trips()
+          await forEachConcurrently(runs, clients, () => stage.run(subject, query))
+          counts.push((counting.proxy.trips() - before) / runs.length)
+        }
+        counting.trips.set(`${subject} ${query} ${clients}`, Math.min(...counts))
       }
     }
   }

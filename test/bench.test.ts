@@ -48,6 +48,7 @@ test('the query benchmark prints one object, finds one round trip under every st
           clients,
           costRatio: subject === 'raw' ? 1 : positive,
           roundTrips,
+          wrongTenant: 0,
           p50Ms: positive,
           qps: positive,
         })),
