@@ -9,7 +9,6 @@ import { sqlFiles, upgradeObjects } from '../sql-files.ts'
 import { assertServer } from '../strategies/administrator.ts'
 import { buildDatabase } from '../strategies/databases.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
-
 import type { Plans } from './reserve.ts'
 import { wantedShape } from './shape.ts'
 import { type LocatedTarget, privateTargets, sharedTargets, warmTargets } from './targets.ts'
