@@ -9,7 +9,8 @@ const ENGINE = 'packages/tenancy/src/'
 const engineLayers = [
   // Files of src/ itself that are not named below.
   ['leaves'],
-  ['session', 'layout', 'catalog'],
+  ['session'],
+  ['layout', 'catalog'],
   ['migrations'],
   ['strategies'],
   ['placements'],

@@ -173,6 +173,57 @@ describe.each(['rls', 'schema', 'database'] as const)('migrations over complete 
     )
   })
 
+  test('may make views that group by a primary key, of tables that are complete and of new ones', async () => {
+    const { place, tenants } = await inhabited(kind)
+    await database.migrate(
+      place,
+      `create table visits (id integer primary key, contact integer, place text, at date);
+       alter table contacts rename column id to number;
+       alter table contacts add column nick text;
+       create view known as
+         select upper(c.name) as name, nick, count(*) /* group by */ as people
+           from contacts c left join companies on company_id = companies.id group by c.number;
+       create view fresh with (security_barrier) as select id, place, at from visits group by (id), 1;
+       create or replace view mixed as
+         select v.id, v.place, c.name, (select count(*) from companies group by companies.id having name = 'A') as a
+           from visits v join contacts c on contact = number group by v.id, c.number;
+       create view never as select max(place) from visits group by at`,
+    )
+    for (const tenant of tenants) {
+      await tenant(
+        `insert into visits select id, (select min(number) from contacts), place, at
+           from (values (1, 'here', date '2026-01-01'), (2, 'there', null)) as given (id, place, at)`,
+      )
+      const { rows } = await tenant(
+        `select (select json_agg(known.* order by name) from known) as known,
+                (select json_agg(fresh.* order by id) from fresh) as fresh,
+                (select json_agg(mixed.* order by id) from mixed) as mixed`,
+      )
+      const known = [
+        { name: 'X', nick: null, people: 1 },
+        { name: 'Y', nick: null, people: 1 },
+      ]
+      const fresh = [
+        { id: 1, place: 'here', at: '2026-01-01' },
+        { id: 2, place: 'there', at: null },
+      ]
+      const mixed = fresh.map(({ id, place }) => ({ id, place, name: 'X', a: 1 }))
+      expect(rows[0]).toEqual({ known, fresh, mixed })
+    }
+    await database.migrate(place, 'alter table visits add column note json')
+    const view = 'create view notes as select id, note from visits group by id'
+    await database.migrate(place, view)
+    const impossible = view.replace('visits', 'papers').replace('notes', 'unsorted')
+    const failure = await database
+      .migrate(place, `create table papers (id integer primary key, note json); ${impossible}`)
+      .catch((error: unknown) => error)
+    expect(failure).toMatchObject({
+      details: {
+        refusals: [{ kind: 'view', object: 'unsorted', reason: expect.stringContaining('papers_pkey') }],
+      },
+    })
+  })
+
   test('may name tenant_id in front, and get it where it belongs', async () => {
     const { place, tenants } = await inhabited(kind)
     await database.migrate(

@@ -4,7 +4,6 @@ import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
 import { dropRefused } from './adopt/concede.ts'
 import { moveExtensions } from './adopt/extensions.ts'
-import { groupByEveryColumn } from './adopt/grouped-views.ts'
 import { moveObjects, type Renamed } from './adopt/move.ts'
 import { type Altered, adaptRoutines } from './adopt/routines.ts'
 import { completeLayout } from './compile.ts'
@@ -41,7 +40,6 @@ export async function adoptSchemas(
     await client.query('set local search_path to pg_catalog, pg_temp')
     const refused = await moveExtensions(client, from)
     const renamed = await moveObjects(client, { from, schema })
-    await groupByEveryColumn(client, schema)
     const altered = await adaptRoutines(client, { from, schema, renamed })
     await client.query('reset search_path')
     for (let attempt = 1; ; attempt += 1) {

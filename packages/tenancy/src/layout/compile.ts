@@ -5,6 +5,7 @@ import { refuseColumns } from './compile/columns.ts'
 import { restoreComments } from './compile/comments.ts'
 import { addForeignKeys, dropForeignKeys, refuseForeignKeys } from './compile/foreign-keys.ts'
 import { grantRights, refuseGrants } from './compile/grants.ts'
+import { groupByEveryColumn } from './compile/grouped-views.ts'
 import { convertSerials, refuseSequences } from './compile/identity.ts'
 import { createIndexes, dropIndexes, helpersOf, refuseIndexes } from './compile/indexes.ts'
 import { refuseKeys } from './compile/keys.ts'
@@ -15,7 +16,7 @@ import { refuseOutsiders, refuseStrangers } from './compile/strangers.ts'
 import { completeTable, refuseTables } from './compile/tables.ts'
 import { guardTables, refuseTriggers } from './compile/triggers.ts'
 import { completeTypes, refuseTypes } from './compile/types.ts'
-import { completeViews, refuseViews } from './compile/views.ts'
+import { completeViews, refuseViews, viewsOnLostKeys } from './compile/views.ts'
 import { createPolicy, refuseBrokenWall, refuseForeignWall, tenantClauses } from './compile/walls.ts'
 import { ensureHelpers } from './extensions.ts'
 import { introspect, introspectState } from './introspect.ts'
@@ -51,7 +52,7 @@ export async function completeLayout(
 ): Promise<void> {
   const { schema, wall } = options
   await asMigrator(client, async () => {
-    const shape = await introspectOrRefuse(client, schema)
+    const shape = await introspectGrouped(client, schema, wall)
     const state = await introspectState(client, shape)
     throwRefusals(refusalsOf(shape, state, wall))
     const statements = statementsOf(shape, state, wall)
@@ -84,6 +85,13 @@ export async function raiseSiloWall(
     if (statements.length > 0) await client.query(statements.join(';\n'))
     await verify(client, schema, wall)
   })
+}
+
+/** With the views that can do without a key that changes. */
+async function introspectGrouped(client: pg.ClientBase, schema: string, wall: Wall): Promise<Shape> {
+  const shape = await introspectOrRefuse(client, schema)
+  const changed = await groupByEveryColumn(client, schema, viewsOnLostKeys(shape, wall))
+  return changed ? await introspectOrRefuse(client, schema) : shape
 }
 
 async function introspectOrRefuse(client: pg.ClientBase, schema: string): Promise<Shape> {

@@ -17,10 +17,18 @@ export function completeViews(shape: Shape): string[] {
   })
 }
 
+/** Views whose GROUP BY relies on a key that is about to change. */
+export function viewsOnLostKeys(shape: Shape, wall: Wall): View[] {
+  const lost = lostKeys(shape, wall)
+  return shape.views.filter(({ reliesOnKeys }) => reliesOnKeys.some((key) => lost.has(key)))
+}
+
+function lostKeys({ tables }: Shape, wall: Wall): ReadonlySet<string> {
+  return new Set(tables.flatMap((table) => incompleteKeys(table, wall).map(({ key }) => key.name)))
+}
+
 export function refuseViews(shape: Shape, wall: Wall): LayoutRefusal[] {
-  const lost = new Set(
-    shape.tables.flatMap((table) => incompleteKeys(table, wall).map(({ key }) => key.name)),
-  )
+  const lost = lostKeys(shape, wall)
   return shape.views.flatMap((view) => [...refuseRelation('view', view), ...refuseView(view, lost)])
 }
 

@@ -1,9 +1,10 @@
-import type { AlterTableStmt, Constraint, CreateStmt, DropStmt, IndexStmt, Node } from 'libpg-query'
+import type { AlterTableStmt, Constraint, CreateStmt, DropStmt, IndexStmt, Node, ViewStmt } from 'libpg-query'
 import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
 import { tenantClauses } from '../compile/walls.ts'
 import { type Index, type LayoutRefusal, TENANT_COLUMN, type Wall } from '../shape.ts'
 import { standInName } from '../stand-in.ts'
 import { helperOf, tenantPosition } from '../tenant-position.ts'
+import { groupByTenant, groups } from './grouped-views.ts'
 import { columnNames } from './index-names.ts'
 import type { KnownKey, KnownTable, KnownTables } from './known-tables.ts'
 import { type Edit, listSpan, nameEnd, onBefore, type SourceText } from './source-text.ts'
@@ -60,9 +61,18 @@ function planStatement(walk: Walk, statement: Node): void {
   else if ('CreateTableAsStmt' in statement)
     known.forget(statement.CreateTableAsStmt.into?.rel?.relname ?? '')
   else if ('RenameStmt' in statement) {
-    const { renameType, relation, newname = '' } = statement.RenameStmt
+    const { renameType, relation, subname = '', newname = '' } = statement.RenameStmt
     if (renameType === 'OBJECT_TABLE') known.rename(relation?.relname ?? '', newname)
-  } else if ('DropStmt' in statement) planDrop(walk, statement.DropStmt)
+    if (renameType === 'OBJECT_COLUMN') known.renameColumn(relation?.relname ?? '', subname, newname)
+  } else if ('ViewStmt' in statement) planView(walk, statement.ViewStmt)
+  else if ('DropStmt' in statement) planDrop(walk, statement.DropStmt)
+}
+
+/** GROUP BY of a primary key that has tenant_id in it by now. */
+function planView({ source, known, plan }: Walk, view: ViewStmt): void {
+  if (!groups(view)) return
+  plan.touchesOthers = true
+  plan.edits.push(...groupByTenant(source, known, view))
 }
 
 function planDrop({ known }: Walk, { removeType, objects = [] }: DropStmt): void {
@@ -88,6 +98,7 @@ function planAlter(walk: Walk, { relation, cmds = [] }: AlterTableStmt): void {
   for (const { def } of commands) {
     if (!def) continue
     for (const constraint of constraintsIn([def])) planForeignKey(walk, constraint, table !== undefined)
+    if (table && 'ColumnDef' in def) walk.known.addColumn(table.name, def.ColumnDef.colname ?? '')
     if (table && 'Constraint' in def) planKey(walk, table, def.Constraint)
   }
 }

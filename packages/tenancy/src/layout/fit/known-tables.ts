@@ -7,6 +7,8 @@ export interface KnownTable {
   readonly name: string
   readonly partitioned: boolean
   readonly keys: readonly KnownKey[]
+  /** With tenant_id; `was` is what keys call them. */
+  readonly columns: readonly { readonly name: string; readonly was: string }[]
 }
 
 /** A key as its author wrote it, without tenant_id. */
@@ -20,14 +22,14 @@ export interface KnownKey {
 
 /** The complete tables of a schema by the names they have as a migration goes on. */
 export class KnownTables {
-  readonly #schema: string
+  readonly schema: string
   readonly #tables: Map<string, KnownTable>
   readonly #made = new Set<string>()
   readonly #names: Set<string>
   readonly #any: boolean
 
   private constructor(schema: string, tables: readonly KnownTable[], names: Set<string>, any: boolean) {
-    this.#schema = schema
+    this.schema = schema
     this.#tables = new Map(tables.map((table) => [table.name, table]))
     this.#names = names
     this.#any = any
@@ -48,9 +50,9 @@ export class KnownTables {
   }
 
   find({ schemaname, relname = '' }: RangeVar): KnownTable | undefined {
-    if (schemaname !== undefined && schemaname !== this.#schema) return undefined
+    if (schemaname !== undefined && schemaname !== this.schema) return undefined
     if (this.#any && !this.#made.has(relname))
-      return { oid: '0', name: relname, partitioned: false, keys: [] }
+      return { oid: '0', name: relname, partitioned: false, keys: [], columns: [] }
     return this.#tables.get(relname)
   }
 
@@ -71,6 +73,27 @@ export class KnownTables {
     this.#made.add(name)
   }
 
+  /** Those whose names mean them now. */
+  all(): readonly (readonly [name: string, table: KnownTable])[] {
+    return [...this.#tables]
+  }
+
+  addColumn(table: string, column: string): void {
+    this.#change(table, (known) => ({ ...known, columns: [...known.columns, { name: column, was: '' }] }))
+  }
+
+  renameColumn(table: string, from: string, to: string): void {
+    this.#change(table, (known) => ({
+      ...known,
+      columns: known.columns.map((column) => (column.name === from ? { ...column, name: to } : column)),
+    }))
+  }
+
+  #change(name: string, change: (table: KnownTable) => KnownTable): void {
+    const table = this.#tables.get(name)
+    if (table) this.#tables.set(name, change(table))
+  }
+
   rename(from: string, to: string): void {
     const table = this.#tables.get(from)
     this.forget(from)
@@ -78,12 +101,14 @@ export class KnownTables {
   }
 }
 
-function knownTable({ oid, name, kind, indexes, constraints }: Shape['tables'][number]): KnownTable {
+function knownTable(table: Shape['tables'][number]): KnownTable {
+  const { oid, name, kind, indexes, constraints, columns } = table
   const primary = constraints.find(({ type }) => type === 'p')?.indexOid
   return {
     oid,
     name,
     partitioned: kind === 'p',
+    columns: columns.map((column) => ({ name: column.name, was: column.name })),
     keys: indexes
       .filter(
         ({ unique, predicate, keys }) => unique && predicate === null && keys.every(({ column }) => column),

@@ -1,6 +1,8 @@
 import { type Node, parse, type SelectStmt } from 'libpg-query'
 import pg from 'pg'
 import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
+import { firstLocation } from '../../session/rewrite/tree.ts'
+import type { View } from '../shape.ts'
 
 interface GroupedView {
   readonly oid: string
@@ -40,7 +42,7 @@ const VIEWS = `
            where con.oid in (${RELIES})) as tables
     from pg_class as class
     join pg_rewrite as rewrite on rewrite.ev_class = class.oid and rewrite.rulename = '_RETURN'
-   where class.relnamespace = $1::regnamespace and class.relkind = 'v' and exists (${RELIES})
+   where class.oid = any ($1) and exists (${RELIES})
    order by class.oid`
 
 /**
@@ -49,35 +51,52 @@ const VIEWS = `
  * as it is, and will be refused.
  *
  * @param client in a transaction, under a search_path that makes PostgreSQL print every name qualified
+ * @returns whether any view is another one now
  */
-export async function groupByEveryColumn(client: pg.ClientBase, schema: string): Promise<void> {
-  const { rows } = await client.query<GroupedView>(VIEWS, [quoteIdentifier(schema)])
+export async function groupByEveryColumn(
+  client: pg.ClientBase,
+  schema: string,
+  views: readonly View[],
+): Promise<boolean> {
+  if (views.length === 0) return false
+  const { rows } = await client.query<GroupedView>(VIEWS, [views.map(({ oid }) => oid)])
+  let changed = false
   for (const view of rows) {
     const definition = await completeDefinition(view)
-    if (definition === null) continue
-    await client.query('savepoint quickscale_view')
-    const replaced = await replaceView(client, schema, { ...view, definition })
-    await client.query(`${replaced ? 'release' : 'rollback to'} savepoint quickscale_view`)
+    if (definition !== null && (await replaceView(client, schema, { ...view, definition }))) changed = true
   }
+  return changed
 }
 
-/** Whether the view needs the key no longer. */
+/** Whether the view needs the key no longer; otherwise it is as it was. */
 async function replaceView(client: pg.ClientBase, schema: string, view: GroupedView): Promise<boolean> {
+  const name = quoteQualified(schema, view.name)
   const options = view.options === null ? '' : ` with (${view.options})`
+  const text = `create or replace view ${name}${options} as ${view.definition.replace(/;\s*$/, '')}`
+  if (await tryToReplace(client, view, text)) {
+    await client.query(text)
+    return true
+  }
+  return false
+}
+
+/** Leaves nothing: what a blueprint repeats has no savepoints in it, and those with parameters are not recorded. */
+async function tryToReplace(client: pg.ClientBase, { oid }: GroupedView, text: string): Promise<boolean> {
+  await client.query('savepoint quickscale_view', [])
   try {
-    await client.query(
-      `create or replace view ${quoteQualified(schema, view.name)}${options} as ${view.definition}`,
+    await client.query(text, [])
+    const { rowCount } = await client.query(
+      `select from pg_rewrite as rewrite where rewrite.ev_class = $1 and exists (${RELIES})`,
+      [oid],
     )
+    return rowCount === 0
   } catch (error) {
     // A column without an order cannot be grouped by, json for instance.
     if (error instanceof pg.DatabaseError) return false
     throw error
+  } finally {
+    await client.query('rollback to savepoint quickscale_view; release savepoint quickscale_view', [])
   }
-  const { rowCount } = await client.query(
-    `select from pg_rewrite as rewrite where rewrite.ev_class = $1 and exists (${RELIES})`,
-    [view.oid],
-  )
-  return rowCount === 0
 }
 
 async function completeDefinition({ definition, tables }: GroupedView): Promise<string | null> {
@@ -124,9 +143,8 @@ function groupedQueries(parsed: unknown): { query: SelectStmt; first: number }[]
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     if (typeof next !== 'object' || next === null) continue
     const query = next as SelectStmt
-    const [first] = query.groupClause ?? []
-    if (first !== undefined && 'ColumnRef' in first)
-      found.push({ query, first: first.ColumnRef.location ?? 0 })
+    const first = firstLocation(query.groupClause?.[0])
+    if (Number.isFinite(first)) found.push({ query, first })
     waiting.push(...Object.values(next))
   }
   return found
