@@ -5,6 +5,8 @@ import { QuickScaleError } from './errors.ts'
 import type { KeyProvider } from './key-provider.ts'
 import { limits } from './limits.ts'
 import {
+  type BroughtDatabasesConfig,
+  broughtSchema,
   capsSchema,
   findServerProblems,
   type PlacementRules,
@@ -115,6 +117,8 @@ export interface TenancyConfig<Handle = unknown> {
    * @defaultValue `primary` alone
    */
   servers?: Readonly<Record<string, ServerConfig>> | undefined
+  /** Databases that customers bring: {@link BroughtDatabasesConfig}. */
+  broughtDatabases?: BroughtDatabasesConfig | undefined
   /**
    * Wraps the keys of stored credentials, a key management service for instance.
    * @defaultValue a key derived from `masterKey`
@@ -136,6 +140,7 @@ export interface ResolvedConfig {
   readonly pooler?: ResolvedServer['pooler']
   /** With `primary` as the first. */
   readonly servers: Readonly<Record<string, ResolvedServer>>
+  readonly broughtDatabases: { readonly requireTls: boolean; readonly connections: number }
   readonly keyProvider?: KeyProvider | undefined
 }
 
@@ -197,6 +202,7 @@ const configSchema = z
     connections: connectionsSchema.prefault({}),
     pooler: poolerSchema.optional(),
     servers: serversSchema,
+    broughtDatabases: broughtSchema.prefault({}),
     keyProvider: z.custom<KeyProvider>(isKeyProvider, 'must have keyId, wrap and unwrap').optional(),
   })
   .superRefine(({ databaseUrl, servers, plans }, context) => {
@@ -224,6 +230,7 @@ const knownKeys = [
   ...Object.keys(poolerSchema.shape).map((name) => ({ name, path: `pooler.${name}` })),
   ...Object.keys(serverSchema.shape).map((name) => ({ name, path: `servers.<server>.${name}` })),
   ...Object.keys(capsSchema.shape).map((name) => ({ name, path: `servers.<server>.caps.${name}` })),
+  ...Object.keys(broughtSchema.shape).map((name) => ({ name, path: `broughtDatabases.${name}` })),
   ...Object.keys(planSchema.shape).map((name) => ({ name, path: `plans.<plan>.${name}` })),
 ]
 

@@ -197,13 +197,50 @@ export const errorDefinitions = {
   },
   SERVER_UNREACHABLE: {
     status: 503,
-    message: 'The PostgreSQL server {server} cannot be examined: {reason}',
-    remedy: 'Check that it runs, and its URL in the configuration.',
+    message: 'The PostgreSQL server {server} cannot be reached: {reason}',
+    remedy: 'Check that it runs, and its URL.',
   },
   SERVER_UNKNOWN: {
     status: 500,
     message: 'There is no server {server} in the configuration',
     remedy: 'Use one of the servers in the configuration: {known}; one that tenants live on must stay there.',
+  },
+  DATABASE_URL_INVALID: {
+    status: 400,
+    message: 'The URL of a database to be brought cannot be used: {reason}',
+    remedy: 'Give postgres://user:password@host:port/database, with no parameter but sslmode.',
+  },
+  DATABASE_INSECURE: {
+    status: 422,
+    message: 'The connection to {server} is not encrypted',
+    remedy:
+      'Let the server speak TLS and add sslmode=verify-full to the URL; broughtDatabases.requireTls: false accepts it as it is.',
+  },
+  DATABASE_RIGHTS_MISSING: {
+    status: 422,
+    message: 'The role in the URL of the brought database cannot do the work: {reason}',
+    remedy: 'Let its administrator give the role what the message names: docs/guides/brought-databases.md.',
+  },
+  DATABASE_UNSUITABLE: {
+    status: 422,
+    message: 'The brought database cannot be used: {reason}',
+    remedy: 'Make another one as docs/guides/brought-databases.md says.',
+  },
+  DATABASE_NOT_EMPTY: {
+    status: 409,
+    message: 'The brought database is not empty: {objects}',
+    remedy: 'Bring an empty database; what the customer has goes beside the tables later.',
+  },
+  DATABASE_TAKEN: {
+    status: 409,
+    message: 'The database cannot be brought: {reason}',
+    remedy: 'Bring a database of its own, on a server of the customer.',
+  },
+  DATABASE_ENTANGLED: {
+    status: 409,
+    message:
+      'In the database of tenant {key} objects of the customer depend on what is to be taken away: {objects}',
+    remedy: 'Let the customer drop or change them, then repeat tenancy.tenants.delete().',
   },
   DRIVER_UNSUITABLE: {
     status: 500,

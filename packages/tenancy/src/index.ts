@@ -22,6 +22,8 @@ export type { Tenants } from './lifecycle/tenants.ts'
 export type { TenantNames, TenantUpdate } from './lifecycle/update.ts'
 export type { DeliveryOptions, DeliveryReport } from './members/deliver.ts'
 export type { Members, NewMember } from './members/members.ts'
+export type { BroughtDatabase } from './placements/bring.ts'
+export type { BroughtFailure } from './placements/brought-failures.ts'
 export type { DriftReport, PlaceDrift } from './placements/drift.ts'
 export type { MigrationReport } from './placements/install.ts'
 export type { NewTenant } from './placements/provision.ts'
@@ -29,7 +31,13 @@ export type { WarmReport } from './placements/warm.ts'
 export { resolveFromHost } from './resolve/host.ts'
 export { resolveFromPath } from './resolve/path.ts'
 export type { TenantResolver } from './resolve/resolver.ts'
-export type { PlacementRules, PoolerConfig, ServerCaps, ServerConfig } from './server-config.ts'
+export type {
+  BroughtDatabasesConfig,
+  PlacementRules,
+  PoolerConfig,
+  ServerCaps,
+  ServerConfig,
+} from './server-config.ts'
 export type { BulkInsertOptions, BulkRows } from './session/bulk-insert.ts'
 export type { CopyOutOptions } from './session/copy-out.ts'
 export type { Rewriting, SqlChange } from './session/rewrite/rewrite.ts'

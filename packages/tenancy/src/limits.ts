@@ -58,6 +58,15 @@ export const limits = {
   /** Databases whose credentials are kept in memory, decrypted. */
   poolsKept: 10_000,
   connectionsPerSilo: 20,
+  connectionsPerBroughtDatabase: 20,
+  /** How long an administrator's connection may take to open. */
+  administratorConnectMs: 10_000,
+  /** After this silence the system asks whether the other side of an administrator's connection still lives. */
+  administratorKeepAliveMs: 10_000,
+  /** Brought databases that are migrated or examined at the same time; a silent one delays the others little. */
+  broughtConcurrency: 8,
+  /** Objects of a customer that an error names. */
+  objectsNamedMax: 10,
   /** CONNECTION LIMIT of each login role. */
   loginConnectionsMax: 200,
   /** The same for the logins of fleet queries and scripts. */

@@ -4,6 +4,20 @@ import { limits } from './limits.ts'
 /** The server that `databaseUrl` names: it holds the catalog, and tenants like any other. */
 export const primaryServer = 'primary'
 
+/** What the server of a brought database is called; no name in a configuration has a colon. */
+export function broughtServerName(tenantId: string): string {
+  return `brought:${tenantId}`
+}
+
+/** The tenant whose database is on the server of this name. */
+export function tenantOfBrought(serverName: string): string {
+  return serverName.slice(serverName.indexOf(':') + 1)
+}
+
+export function isBroughtServer(name: string): boolean {
+  return name.startsWith('brought:')
+}
+
 /** A transaction pooler, PgBouncer for instance, in front of a server. */
 export interface PoolerConfig {
   /** `postgres://` URL; database, user and password are replaced by those of the tenants' databases. */
@@ -13,6 +27,20 @@ export interface PoolerConfig {
    * @defaultValue false
    */
   namedStatements?: boolean | undefined
+}
+
+/** What holds for databases that customers bring. */
+export interface BroughtDatabasesConfig {
+  /**
+   * Refuses one whose connection is not encrypted.
+   * @defaultValue true
+   */
+  requireTls?: boolean | undefined
+  /**
+   * Connections to the server of one brought database, those of fleet queries included, 1 to 200.
+   * @defaultValue 20
+   */
+  connections?: number | undefined
 }
 
 /** How much a server may hold. */
@@ -125,6 +153,11 @@ export const serverSchema = z.strictObject({
   private: z.boolean().default(false),
   caps: capsSchema.prefault({}),
   warmDatabases: z.int().min(0).max(limits.warmDatabasesMax).default(0),
+})
+
+export const broughtSchema = z.strictObject({
+  requireTls: z.boolean().default(true),
+  connections: z.int().min(1).max(limits.connectionsPerPoolMax).default(limits.connectionsPerBroughtDatabase),
 })
 
 /** The servers by name; `primary` is always one of them, and the first. */

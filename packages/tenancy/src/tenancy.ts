@@ -19,6 +19,7 @@ import { type WarmReport, warmDatabases } from './placements/warm.ts'
 import { loadParser } from './session/classifier.ts'
 import { assertDriver } from './session/driver-check.ts'
 import { createHandle, type TenantHandle, type TenantOptions } from './session/tenant-handle.ts'
+import { openBroughtServer } from './strategies/brought-servers.ts'
 import { createBudgets, createConnections } from './strategies/connections.ts'
 import { applicationLogin } from './strategies/databases.ts'
 import { createServers } from './strategies/servers.ts'
@@ -94,7 +95,7 @@ export async function createTenancy<DB = unknown>(
   await loadParser()
   const workshop = openWorkshop(config)
   const { catalog, servers, masterKey, keyProvider } = workshop
-  const budgets = createBudgets(config.connections.perServer)
+  const budgets = createBudgets(config.connections.perServer, config.broughtDatabases.connections)
   const connections = createConnections(config.connections, budgets, servers, (database) =>
     applicationLogin(keyProvider, database),
   )
@@ -156,14 +157,17 @@ export async function createTenancy<DB = unknown>(
 function openWorkshop(config: ResolvedConfig): Workshop {
   const { installation } = config
   const masterKey = Buffer.from(config.masterKey, 'base64')
-  const servers = createServers(config)
+  const keyProvider = config.keyProvider ?? localKeyProvider(masterKey)
+  const servers = createServers(config, (name) => openBroughtServer(catalog, keyProvider, name))
   const catalogUrl = servers.primary.administrator.urlOf(installationNames(installation).catalog)
+  const catalog = openCatalog(catalogUrl, installation)
   return {
     installation,
-    catalog: openCatalog(catalogUrl, installation),
+    catalog,
     servers,
     masterKey,
-    keyProvider: config.keyProvider ?? localKeyProvider(masterKey),
+    keyProvider,
+    requireTls: config.broughtDatabases.requireTls,
     migrations: () => readMigrations(config.migrations),
   }
 }

@@ -122,6 +122,7 @@ async function connected<T>(
   const client = new pg.Client({
     connectionString: administrator.loginUrlOf(database.name, login.role, login.password),
     application_name: 'quickscale admin',
+    connectionTimeoutMillis: limits.administratorConnectMs,
   })
   // A lost connection is reported by the query on it; an 'error' that nobody listens to ends Node.
   client.on('error', () => undefined)

@@ -19,6 +19,10 @@ export interface DatabaseRecord {
   readonly ready: boolean
   /** Of a database that waits for its tenant, or did: the id that the tenant has then. */
   readonly forTenant: string | null
+  /** A customer's own, on a server that the configuration does not name. */
+  readonly brought: boolean
+  /** Grows when the URL of its server is replaced. */
+  readonly revision: number
 }
 
 /** Everything routing needs to know of a tenant, in one query. */
@@ -167,6 +171,8 @@ export function selectDatabases(db: Kysely<CatalogTables>) {
       'server.name as server',
       'server.host',
       'server.port',
+      'server.revision',
+      (value) => value('server.identity', 'is not', null).$castTo<boolean>().as('brought'),
     ])
 }
 
@@ -176,7 +182,10 @@ type DatabaseRow = Selectable<
     'id' | 'name' | 'kind' | 'login_role' | 'credential' | 'ready' | 'for_tenant'
   >
 > &
-  Pick<Selectable<CatalogTables['server']>, 'host' | 'port'> & { server: string }
+  Pick<Selectable<CatalogTables['server']>, 'host' | 'port' | 'revision'> & {
+    server: string
+    brought: boolean
+  }
 
 export function toDatabase(row: DatabaseRow): DatabaseRecord {
   return {
@@ -190,6 +199,8 @@ export function toDatabase(row: DatabaseRow): DatabaseRecord {
     credential: row.credential,
     ready: row.ready,
     forTenant: row.for_tenant,
+    brought: row.brought,
+    revision: row.revision,
   }
 }
 

@@ -14,7 +14,19 @@ export type TokenKeyState = 'adding' | 'sealing' | 'retiring' | 'retired'
 /** The catalog's tables as Kysely sees them; sql/catalog is the source. */
 export interface CatalogTables {
   plan: { id: string; strategy: Strategy }
-  server: { id: Generated<string>; name: string; host: string; port: number; created_at: CreatedAt }
+  server: {
+    id: Generated<string>
+    name: string
+    host: string
+    port: number
+    /** Of a configured server; see sql/catalog. */
+    system: Generated<string | null>
+    /** Of a brought database; see sql/catalog. */
+    identity: Generated<string | null>
+    credential: ColumnType<Envelope | null, string | undefined, string>
+    revision: Generated<number>
+    created_at: CreatedAt
+  }
   database: {
     id: Generated<string>
     server_id: string

@@ -144,6 +144,16 @@ export const checks = {
     message: 'Database {subject} cannot be examined: {detail}',
     remedy: 'Check the server, and that the database exists.',
   },
+  'brought-unreachable': {
+    level: 'error',
+    message: 'The database that tenant {subject} has brought cannot be examined: {detail}',
+    remedy: 'Ask the customer; tenancy.tenants.reconnect() takes another URL or password.',
+  },
+  'brought-shared': {
+    level: 'note',
+    message: '{detail} may connect to {subject}, which a customer has brought',
+    remedy: 'It is the customer’s to decide; what such a role may read is up to its rights.',
+  },
   'layout-faulty': {
     level: 'error',
     message: '{subject}: {detail}',

@@ -3,11 +3,13 @@ import type { DatabaseRecord } from '../catalog/places.ts'
 import { listDatabases, listPlacedTenants } from '../catalog/survey.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
+import { inEachBrought } from '../placements/brought-failures.ts'
+import { tenantOfBrought } from '../server-config.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { type Fact, type Finding, toFinding } from './checks.ts'
 import { examineDatabase, examineLayout } from './database.ts'
 import { compareFence, findUnknownFences, readFences } from './fences.ts'
-import { examineServer } from './server.ts'
+import { examineBroughtServer, examineServer } from './server.ts'
 
 /** What an examination has found. */
 export interface DoctorReport {
@@ -46,10 +48,15 @@ export async function examineInstallation(
   }
   let databases = 0
   let tenants = 0
+  const brought: DatabaseRecord[] = []
   let after: string | null = null
   do {
     const page: DatabaseRecord[] = await listDatabases(catalog.db, after, limits.tenantsPerPageMax)
     for (const record of page) {
+      if (record.brought) {
+        brought.push(record)
+        continue
+      }
       onProgress?.(record.name)
       const examined = await examineOne(workshop, record)
       note(record.name, examined.facts)
@@ -58,12 +65,53 @@ export async function examineInstallation(
     }
     after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.id ?? null) : null
   } while (after !== null)
+  for (const { where, facts, ...examined } of await examineBrought(workshop, brought, onProgress)) {
+    note(where, facts)
+    databases += 1
+    tenants += examined.tenants
+  }
   return { ok: findings.every(({ level }) => level !== 'error'), databases, tenants, findings }
 }
 
 interface Examined {
   readonly facts: readonly Fact[]
   readonly tenants: number
+}
+
+/** Last, and several at a time: their servers may be slow, or away. */
+async function examineBrought(
+  workshop: Workshop,
+  records: readonly DatabaseRecord[],
+  onProgress: DoctorOptions['onProgress'],
+): Promise<(Examined & { where: string })[]> {
+  const found: (Examined & { where: string })[] = []
+  const whereOf = ({ host, port, name }: DatabaseRecord) => `${host}:${port}/${name}`
+  const one = async (record: DatabaseRecord) => {
+    const where = whereOf(record)
+    onProgress?.(where)
+    const examined = await workshop.servers.connected(record, async (client) => {
+      const facts = [
+        ...(await examineBroughtServer(client, record)),
+        ...(await examineDatabase(client, workshop, record)),
+      ]
+      return await examineTenants(client, workshop, record, facts.map(asCustomers))
+    })
+    found.push({ where, ...examined })
+  }
+  const failures = await inEachBrought(records, ({ server }) => tenantOfBrought(server), one)
+  const away = failures.map(({ tenantId, code, error }) => {
+    const record = records.find(({ server }) => tenantOfBrought(server) === tenantId)
+    const detail = `${error instanceof Error ? error.message : String(error)} (${code})`
+    const fact = { check: 'brought-unreachable', subject: tenantId, detail }
+    return { where: record === undefined ? tenantId : whereOf(record), facts: [fact], tenants: 0 }
+  })
+  return [...found, ...away]
+}
+
+/** Whom a customer lets into its own database is the customer's affair. */
+function asCustomers(fact: Fact): Fact {
+  const others = fact.check === 'database-open' && fact.detail !== 'PUBLIC'
+  return others ? { ...fact, check: 'brought-shared' } : fact
 }
 
 /** One database that cannot be examined is a finding, and no reason to leave out the others. */
@@ -84,7 +132,7 @@ async function examineOne(workshop: Workshop, record: DatabaseRecord): Promise<E
       return await examineTenants(client, workshop, record, facts)
     })
   } catch (cause) {
-    if (cause instanceof QuickScaleError) throw cause
+    if (cause instanceof QuickScaleError && cause.code !== 'SERVER_UNREACHABLE') throw cause
     const detail = cause instanceof Error ? cause.message : String(cause)
     return { facts: [{ check: 'database-unreachable', subject: record.name, detail }], tenants: 0 }
   }

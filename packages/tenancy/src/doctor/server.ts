@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
+import type { DatabaseRecord } from '../catalog/places.ts'
 import { QuickScaleError } from '../errors.ts'
-import { type Administrator, findServerUnsuitability } from '../strategies/administrator.ts'
+import { findOfferUnsuitability } from '../placements/offer.ts'
+import { type Administrator, findServerUnsuitability, unreachable } from '../strategies/administrator.ts'
 import type { Fact } from './checks.ts'
 
 const examination = readFileSync(new URL('../../sql/doctor/server.sql', import.meta.url), 'utf8')
@@ -21,12 +23,22 @@ export async function examineServer(administrator: Administrator): Promise<reado
       examine(client, host, `${host}:${port}`),
     )
   } catch (cause) {
-    throw new QuickScaleError(
-      'SERVER_UNREACHABLE',
-      { server: `${host}:${port}`, reason: reasonOf(cause) },
-      { cause },
-    )
+    if (cause instanceof QuickScaleError) throw cause
+    throw unreachable(`${host}:${port}`, cause)
   }
+}
+
+/** The same of the server of a brought database. Its role need not be able to create databases. */
+export async function examineBroughtServer(
+  client: pg.ClientBase,
+  { host, port }: Pick<DatabaseRecord, 'host' | 'port'>,
+): Promise<readonly Fact[]> {
+  const reason = await findOfferUnsuitability(client)
+  const facts = await examine(client, host, `${host}:${port}`)
+  return [
+    ...(reason === null ? [] : [{ check: 'administrator-unsuitable', subject: host, detail: reason }]),
+    ...facts.filter(({ check }) => check !== 'administrator-unsuitable'),
+  ]
 }
 
 async function examine(client: pg.ClientBase, host: string, server: string): Promise<readonly Fact[]> {
@@ -44,10 +56,4 @@ async function examine(client: pg.ClientBase, host: string, server: string): Pro
       : [{ check: 'clock-offset', subject: server, detail: String(offsetMs) }]),
     ...rows,
   ]
-}
-
-/** A host name with several addresses fails with a list of errors and no message of its own. */
-function reasonOf(cause: unknown): string {
-  if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join(', ')
-  return cause instanceof Error ? cause.message : String(cause)
 }

@@ -1,11 +1,13 @@
 import { findRoute } from '../catalog/places.ts'
 import { findTenant, listTenants, parseTenantKey, type TenantFilter } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
+import type { BroughtDatabase } from '../placements/bring.ts'
 import { type NewTenant, provisionTenant } from '../placements/provision.ts'
 import type { Plans } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Placement, Tenant } from '../tenant.ts'
 import { type DeleteOptions, type Deletion, deleteTenant } from './delete.ts'
+import { reconnectTenant } from './reconnect.ts'
 import { changeState, type StateChange } from './states.ts'
 import { type SweepReport, sweepTenants } from './sweep.ts'
 import { renameTenant, type TenantNames, type TenantUpdate, updateDetails } from './update.ts'
@@ -16,7 +18,10 @@ export interface Tenants {
    * Makes a tenant and its place. Safe to repeat after a crash: it goes on where it was interrupted.
    *
    * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `SLUG_RESTING`,
-   *   `PLACEMENT_REFUSED`, `NOT_INSTALLED`, `LOCK_LOST`
+   *   `PLACEMENT_REFUSED`, `NOT_INSTALLED`, `LOCK_LOST`; with `database`, before anything is changed:
+   *   `DATABASE_URL_INVALID`, `SERVER_UNREACHABLE`, `DATABASE_INSECURE`, `DATABASE_UNSUITABLE`,
+   *   `DATABASE_RIGHTS_MISSING`, `DATABASE_TAKEN`, `DATABASE_NOT_EMPTY`
+   * @example await tenancy.tenants.create({ slug: 'acme', name: 'Acme', plan: 'enterprise', database: { url } })
    */
   create(tenant: NewTenant): Promise<Tenant>
   /** @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID` */
@@ -40,6 +45,15 @@ export interface Tenants {
    */
   rename(key: string, names: TenantNames): Promise<Tenant>
   /**
+   * Replaces the URL of the database that a customer has brought: another password, another host, or a server that it
+   * was restored on. It must be the tenant's database; whatever of the library is missing there is made again.
+   *
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_INVALID` when the tenant has brought none, and what `create` throws
+   *   of a brought database
+   * @example await tenancy.tenants.reconnect('acme', { url })
+   */
+  reconnect(key: string, database: BroughtDatabase): Promise<Tenant>
+  /**
    * Lets nobody in until it is resumed. On return nobody is inside.
    *
    * @throws QuickScaleError `TENANT_NOT_FOUND`, `ILLEGAL_TRANSITION`, `TENANT_UNREACHABLE`
@@ -54,7 +68,8 @@ export interface Tenants {
    * Takes the tenant and everything it has away, for good, and proves that nothing is left. `dryRun` only tells what
    * would go. Repeat it after an interruption.
    *
-   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_HAS_CHILDREN`, `TENANT_REMAINS`, `LOCK_LOST`
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_HAS_CHILDREN`, `TENANT_REMAINS`, `LOCK_LOST`;
+   *   `SERVER_UNREACHABLE`, `DATABASE_ENTANGLED` of a database that the customer has brought, which itself stays
    * @example
    * const { gone } = await tenancy.tenants.delete('acme', { dryRun: true })
    * for (const { kind, name, count } of gone) console.log(kind, name, count) // rows app.contact 1200
@@ -101,6 +116,7 @@ export function createTenants(
       if (renamed.slug !== slug) forget(slug)
       return renamed
     },
+    reconnect: (key, database) => reconnectTenant(workshop, key, database),
     suspend: (key, change) => changeState(workshop, key, 'suspended', change),
     resume: (key, change) => changeState(workshop, key, 'active', change),
     archive: (key, change) => changeState(workshop, key, 'archived', change),

@@ -1,6 +1,13 @@
 import { type DriftDifference, findDrift, type References } from '../migrations/drift.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { privateTargets, sharedTargets, warmTargets } from './targets.ts'
+import { type BroughtFailure, inEachBrought } from './brought-failures.ts'
+import {
+  type LocatedTarget,
+  type PrivateTarget,
+  privateTargets,
+  sharedTargets,
+  warmTargets,
+} from './targets.ts'
 
 /** A difference, and the place where it is. */
 export interface PlaceDrift extends DriftDifference {
@@ -18,6 +25,8 @@ export interface DriftReport {
   /** Places that were compared. */
   readonly places: number
   readonly differences: readonly PlaceDrift[]
+  /** Tenants whose brought database could not be compared. */
+  readonly failed: readonly BroughtFailure[]
 }
 
 /** Compares each place of an installation with what the migrations it has make. Changes nothing. */
@@ -26,7 +35,7 @@ export async function findInstallationDrift(workshop: Workshop): Promise<DriftRe
   const references = new Map<string, References>()
   const differences: PlaceDrift[] = []
   let places = 0
-  for await (const { database, target } of allTargets(workshop)) {
+  const compare = async ({ database, target }: LocatedTarget) => {
     // Servers of different versions print the same thing differently.
     const known = references.get(database.server) ?? new Map()
     references.set(database.server, known)
@@ -38,10 +47,16 @@ export async function findInstallationDrift(workshop: Workshop): Promise<DriftRe
     const where = { server: database.server, database: database.name, schema: target.schema, tenantId }
     differences.push(...found.map((difference) => ({ ...where, ...difference })))
   }
-  return { ok: differences.length === 0, places, differences }
+  const brought: PrivateTarget[] = []
+  for await (const target of allTargets(workshop)) {
+    if (target.database.brought && 'tenantId' in target) brought.push(target)
+    else await compare(target)
+  }
+  const failed = await inEachBrought(brought, ({ tenantId }) => tenantId, compare)
+  return { ok: differences.length === 0 && failed.length === 0, places, differences, failed }
 }
 
-async function* allTargets(workshop: Workshop) {
+async function* allTargets(workshop: Workshop): AsyncGenerator<LocatedTarget | PrivateTarget> {
   yield* await sharedTargets(workshop.catalog.db)
   yield* privateTargets(workshop.catalog.db)
   yield* await warmTargets(workshop.catalog.db)

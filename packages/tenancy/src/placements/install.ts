@@ -3,15 +3,21 @@ import { registerDatabase } from '../catalog/places.ts'
 import { offerWarmDatabase } from '../catalog/warm-databases.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
-import { inTransaction } from '../in-transaction.ts'
 import { applyMigrations } from '../migrations/apply.ts'
-import { sqlFiles, upgradeObjects } from '../sql-files.ts'
-import { assertServer } from '../strategies/administrator.ts'
-import { buildDatabase } from '../strategies/databases.ts'
+import { upgradeObjects } from '../sql-files.ts'
+import { assertServer, makeGroupRoles } from '../strategies/administrator.ts'
+import { alignKeys, buildDatabase } from '../strategies/databases.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
+import { type BroughtFailure, inEachBrought } from './brought-failures.ts'
 import type { Plans } from './reserve.ts'
 import { wantedShape } from './shape.ts'
-import { type LocatedTarget, privateTargets, sharedTargets, warmTargets } from './targets.ts'
+import {
+  type LocatedTarget,
+  type PrivateTarget,
+  privateTargets,
+  sharedTargets,
+  warmTargets,
+} from './targets.ts'
 
 /** Held by whoever migrates; shared by whoever provisions. */
 export const migrationLock = 'migrate'
@@ -22,6 +28,8 @@ export interface MigrationReport {
   readonly places: number
   /** Migrations applied, all places together. */
   readonly applied: number
+  /** Tenants whose brought database could not be brought up to date; the next call tries again. */
+  readonly failed: readonly BroughtFailure[]
 }
 
 /**
@@ -29,18 +37,18 @@ export interface MigrationReport {
  * of every place. Does nothing where nothing is to be done.
  */
 export async function migrateInstallation(workshop: Workshop, plans: Plans): Promise<MigrationReport> {
-  await assertDistinct(workshop)
+  const systems = await assertDistinct(workshop)
   for (const { name } of workshop.servers.all) await prepareServer(workshop, name)
   await makeCatalog(workshop)
   await workshop.catalog.upgrade()
   return await workshop.catalog.locked({ exclusive: migrationLock }, async () => {
-    await recordServersAndPlans(workshop, plans)
+    await recordServersAndPlans(workshop, plans, systems)
     return await migratePlaces(workshop)
   })
 }
 
 async function migratePlaces(workshop: Workshop): Promise<MigrationReport> {
-  const report = { places: 0, applied: 0 }
+  const report = { places: 0, applied: 0, failed: [] as readonly BroughtFailure[] }
   const count = (applied: number) => {
     report.places += 1
     report.applied += applied
@@ -51,42 +59,43 @@ async function migratePlaces(workshop: Workshop): Promise<MigrationReport> {
       count(await applyMigrations(client, target, files))
     })
   }
-  await migratePrivatePlaces(workshop, count)
+  report.failed = await migratePrivatePlaces(workshop, count)
   return report
 }
 
 /**
  * One server under two names would have its databases and logins made, and keyed, twice.
  *
+ * @returns the identifiers of the servers' data directories, by name
  * @throws QuickScaleError `SERVER_UNSUITABLE`
  */
-async function assertDistinct({ servers }: Workshop): Promise<void> {
+async function assertDistinct({ servers }: Workshop): Promise<ReadonlyMap<string, string>> {
   const known = new Map<string, string>()
+  const systems = new Map<string, string>()
   for (const { name } of servers.all) {
     // A copy of a data directory has the identifier of its original, but was not started in the same microsecond.
     const { rows } = await servers.onServer(name, (client) =>
-      client.query<{ identity: string }>(
-        `select concat(system_identifier, ' ', extract(epoch from pg_postmaster_start_time())) as identity
-           from pg_control_system()`,
+      client.query<{ system: string; startedAt: string }>(
+        `select system_identifier::text as system,
+                extract(epoch from pg_postmaster_start_time())::text as "startedAt" from pg_control_system()`,
       ),
     )
-    const identity = rows[0]?.identity ?? ''
+    const { system = '', startedAt = '' } = rows[0] ?? {}
+    const identity = `${system} ${startedAt}`
     const other = known.get(identity)
     if (other !== undefined) {
       throw new QuickScaleError('SERVER_UNSUITABLE', { reason: `${name} and ${other} are the same server` })
     }
     known.set(identity, name)
+    systems.set(name, system)
   }
+  return systems
 }
 
 async function prepareServer({ servers }: Workshop, name: string): Promise<void> {
   await servers.onServer(name, async (client) => {
     await assertServer(client)
-    // Roles belong to the server: two installations made at the same time would both create them.
-    await inTransaction(client, async () => {
-      await client.query("select pg_advisory_xact_lock(hashtextextended('quickscale roles', 0))")
-      for (const file of await sqlFiles('server')) await client.query(file.text)
-    })
+    await makeGroupRoles(client)
   })
 }
 
@@ -104,15 +113,20 @@ async function makeCatalog({ servers, installation }: Workshop): Promise<void> {
   })
 }
 
-async function recordServersAndPlans(workshop: Workshop, plans: Plans): Promise<void> {
+async function recordServersAndPlans(
+  workshop: Workshop,
+  plans: Plans,
+  systems: ReadonlyMap<string, string>,
+): Promise<void> {
   const { db } = workshop.catalog
   const { shared, template } = installationNames(workshop.installation)
   for (const { name, administrator } of workshop.servers.all) {
     const { host, port } = administrator
+    const address = { host, port, system: systems.get(name) ?? null }
     await db
       .insertInto('server')
-      .values({ name, host, port })
-      .onConflict((conflict) => conflict.column('name').doUpdateSet({ host, port }))
+      .values({ name, ...address })
+      .onConflict((conflict) => conflict.column('name').doUpdateSet(address))
       .execute()
     await registerDatabase(db, { serverName: name, name: shared, kind: 'shared', loginRole: shared })
     await registerDatabase(db, { serverName: name, name: template, kind: 'template', loginRole: template })
@@ -126,20 +140,35 @@ async function recordServersAndPlans(workshop: Workshop, plans: Plans): Promise<
   }
 }
 
-async function migratePrivatePlaces(workshop: Workshop, count: (applied: number) => void): Promise<void> {
+/** Brought databases come last: their servers may be slow, or away. */
+async function migratePrivatePlaces(
+  workshop: Workshop,
+  count: (applied: number) => void,
+): Promise<BroughtFailure[]> {
   const { db } = workshop.catalog
-  for await (const target of privateTargets(db)) count(await migratePlace(workshop, target))
+  const brought: PrivateTarget[] = []
+  for await (const target of privateTargets(db)) {
+    if (target.database.brought) brought.push(target)
+    else count(await migratePlace(workshop, target))
+  }
   const shape = await wantedShape(workshop)
   for (const target of await warmTargets(db)) {
     count(await migratePlace(workshop, target))
     await offerWarmDatabase(db, target.database.id, shape)
   }
+  return await inEachBrought(
+    brought,
+    ({ tenantId }) => tenantId,
+    async (target) => count(await migratePlace(workshop, target)),
+  )
 }
 
 async function migratePlace(workshop: Workshop, { database, target }: LocatedTarget): Promise<number> {
   const files = await workshop.migrations()
   return await workshop.servers.connected(database, async (client) => {
     if (target.wall.kind === 'database') await upgradeObjects(client, 'tenant-database', 'quickscale')
+    // It may have been away while keys were rotated.
+    if (database.brought) await alignKeys(workshop, client, database.id)
     return await applyMigrations(client, target, files)
   })
 }

@@ -5,10 +5,12 @@ import { QuickScaleError } from '../errors.ts'
 import type { PlacementRules } from '../server-config.ts'
 import type { Place, Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
+import { assertBringable, type BroughtDatabase, isOffered, replaceUrl, reserveBrought } from './bring.ts'
 import { openFence } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
 import { repeatAfterLostRace } from './lost-race.ts'
+import { examineOffer } from './offer.ts'
 import { type Attempt, removeTenant, tenantLock } from './removal.ts'
 import { findPlace, type Placed, type Plans, planOf, requirePlace, reservePlace, wishOf } from './reserve.ts'
 import { wantedShape } from './shape.ts'
@@ -28,6 +30,8 @@ export interface NewTenant {
   readonly server?: string
   /** The region its data must stay in. @defaultValue any */
   readonly region?: string
+  /** A database of the customer's own to live in; the plan's strategy must be `database`. @defaultValue one is made */
+  readonly database?: BroughtDatabase
 }
 
 /**
@@ -35,7 +39,7 @@ export interface NewTenant {
  * attempt has left and goes on from there; a step that fails takes the tenant away again.
  *
  * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `TENANT_NOT_FOUND`
- *   (parent), `PLACEMENT_REFUSED`, `LOCK_LOST`
+ *   (parent), `PLACEMENT_REFUSED`, `LOCK_LOST`; for a brought database also what {@link examineOffer} throws
  */
 export async function provisionTenant(
   workshop: Workshop,
@@ -120,13 +124,19 @@ async function record(workshop: Workshop, plans: Plans, wanted: NewTenant): Prom
   const slug = parseSlug(wanted.slug)
   const rules = readRules(wanted)
   const parentId = await parentOf(workshop, wanted)
-  const known = await findTenant(workshop.catalog.db, { slug })
-  if (known !== null) return await findRecorded(workshop, plans, known, { ...rules, plan: wanted.plan })
   const wish = wishOf(planOf(plans, wanted.plan), rules)
+  if (wanted.database !== undefined) assertBringable(wish)
+  const known = await findTenant(workshop.catalog.db, { slug })
+  if (known !== null) return await findRecorded(workshop, plans, known, { ...wanted, ...rules })
+  const offer =
+    wanted.database === undefined ? null : await examineOffer(workshop, wanted.database?.url, null)
   const shape = wish.strategy === 'database' ? await wantedShape(workshop) : ''
   return await workshop.catalog.db.transaction().execute(async (transaction) => {
     const chosen = { tenantId: wanted.id ?? null, shape, wish }
-    const reservation = await reservePlace(workshop, transaction, chosen)
+    const reservation =
+      offer === null
+        ? await reservePlace(workshop, transaction, chosen)
+        : await reserveBrought(workshop, transaction, wanted.id ?? crypto.randomUUID(), offer)
     const { tenantId: id, place, warm } = reservation
     const region = rules.region ?? null
     const tenant = await insertTenant(
@@ -145,13 +155,19 @@ async function findRecorded(
   workshop: Workshop,
   plans: Plans,
   tenant: Tenant,
-  { plan, server, region }: PlacementRules & Pick<NewTenant, 'plan'>,
+  { plan, server, region, database }: PlacementRules & Pick<NewTenant, 'plan' | 'database'>,
 ): Promise<Recorded> {
   const placed = await requirePlace(workshop, plans, tenant)
   const same = tenant.plan === plan && tenant.region === (region ?? null)
   const here = server === undefined || placed.place.database.server === server
-  if (tenant.state !== 'deleting' && !(tenant.state === 'provisioning' && same && here)) {
-    throw new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
+  const exists = new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
+  const own = placed.place.database.brought
+  if (tenant.state === 'deleting') return { tenant, ...placed, warm: false }
+  if (tenant.state !== 'provisioning' || !same || !here || own !== (database !== undefined)) throw exists
+  if (database !== undefined) {
+    const offer = await examineOffer(workshop, database.url, tenant.id)
+    if (!(await isOffered(workshop, placed.place, offer))) throw exists
+    await replaceUrl(workshop, tenant.id, offer)
   }
   return { tenant, ...placed, warm: false }
 }

@@ -99,6 +99,8 @@ async function forget(
     await db.deleteFrom('placement').where('tenant_id', '=', tenant.id).execute()
     if (place.database.kind === 'silo') {
       await db.deleteFrom('database').where('id', '=', place.database.id).execute()
+      if (place.database.brought)
+        await db.deleteFrom('server').where('name', '=', place.database.server).execute()
     }
     const removed = await db
       .deleteFrom('tenant')

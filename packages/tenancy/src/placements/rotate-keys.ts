@@ -5,11 +5,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { recordAudit } from '../catalog/audit.ts'
+import type { DatabaseRecord } from '../catalog/places.ts'
 import { listDatabases } from '../catalog/survey.ts'
 import { addTokenKey, listTokenKeys, markRetired, sealWith } from '../catalog/token-keys.ts'
 import { limits } from '../limits.ts'
+import { tenantOfBrought } from '../server-config.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { installKeys, removeKey, tokenKeyOf } from '../strategies/token-keys.ts'
+import { type BroughtFailure, inEachBrought } from './brought-failures.ts'
 import { migrationLock } from './install.ts'
 
 export interface RotationOptions {
@@ -29,6 +32,8 @@ export interface RotationReport {
   readonly sealing: string
   /** Those that no database accepts any more, since this call. */
   readonly retired: readonly string[]
+  /** Tenants whose brought database was left out: migrate() gives it the keys when it is back. */
+  readonly failed: readonly BroughtFailure[]
 }
 
 /** Maintenance of the keys that are derived from the master key. */
@@ -50,15 +55,16 @@ export function createKeys(workshop: Workshop): Keys {
 
 async function rotateKeys(workshop: Workshop, options: RotationOptions = {}): Promise<RotationReport> {
   const { db } = workshop.catalog
-  await workshop.catalog.locked({ exclusive: migrationLock }, async (assertHeld) => {
-    if ((await listTokenKeys(db)).some(({ state }) => state === 'retiring')) return
+  const missed = await workshop.catalog.locked({ exclusive: migrationLock }, async (assertHeld) => {
+    if ((await listTokenKeys(db)).some(({ state }) => state === 'retiring')) return []
     const id = await addTokenKey(db)
-    await inEachDatabase(workshop, (client, databaseId) =>
+    const failed = await inEachDatabase(workshop, (client, databaseId) =>
       installKeys(client, tokenKeyOf(workshop.masterKey, databaseId, id)),
     )
     await assertHeld()
     await sealWith(db, id)
     await recordAudit(db, { action: 'keys.sealing', tenantId: null, details: { key: id } })
+    return failed
   })
   await sleep((options.graceSeconds ?? limits.tokenKeyGraceSeconds) * 1000, undefined, {
     ...(options.signal && { signal: options.signal }),
@@ -66,26 +72,34 @@ async function rotateKeys(workshop: Workshop, options: RotationOptions = {}): Pr
   return await workshop.catalog.locked({ exclusive: migrationLock }, async () => {
     const keys = await listTokenKeys(db)
     const retiring = keys.filter(({ state }) => state === 'retiring')
+    const failed = [...missed]
     for (const { id } of retiring) {
-      await inEachDatabase(workshop, (client) => removeKey(client, id))
+      const unreached = await inEachDatabase(workshop, (client) => removeKey(client, id))
+      const known = new Set(failed.map(({ tenantId }) => tenantId))
+      failed.push(...unreached.filter(({ tenantId }) => !known.has(tenantId)))
       await markRetired(db, id)
       await recordAudit(db, { action: 'keys.retired', tenantId: null, details: { key: id } })
     }
     const sealing = keys.find(({ state }) => state === 'sealing')
-    return { sealing: sealing?.id ?? '', retired: retiring.map(({ id }) => id) }
+    return { sealing: sealing?.id ?? '', retired: retiring.map(({ id }) => id), failed }
   })
 }
 
 type DatabaseWork = (client: Parameters<typeof installKeys>[0], databaseId: string) => Promise<void>
 
-async function inEachDatabase(workshop: Workshop, work: DatabaseWork): Promise<void> {
+async function inEachDatabase(workshop: Workshop, work: DatabaseWork): Promise<BroughtFailure[]> {
+  const brought: DatabaseRecord[] = []
+  const one = (record: DatabaseRecord) =>
+    workshop.servers.connected(record, (client) => work(client, record.id))
   let after: string | null = null
   do {
-    const page = await listDatabases(workshop.catalog.db, after, limits.tenantsPerPageMax)
+    const page: DatabaseRecord[] = await listDatabases(workshop.catalog.db, after, limits.tenantsPerPageMax)
     for (const record of page) {
       if (record.kind === 'template') continue
-      await workshop.servers.connected(record, (client) => work(client, record.id))
+      if (record.brought) brought.push(record)
+      else await one(record)
     }
     after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.id ?? null) : null
   } while (after !== null)
+  return await inEachBrought(brought, ({ server }) => tenantOfBrought(server), one)
 }

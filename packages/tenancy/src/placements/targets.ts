@@ -11,6 +11,11 @@ export interface LocatedTarget {
   readonly target: MigrationTarget
 }
 
+/** The place of one tenant. */
+export interface PrivateTarget extends LocatedTarget {
+  readonly tenantId: string
+}
+
 /** The places that no tenant has for itself: shared tables, and the templates of databases. */
 export async function sharedTargets(db: Catalog['db']): Promise<LocatedTarget[]> {
   return (await listCommonDatabases(db)).map((database) => ({
@@ -24,7 +29,7 @@ export async function sharedTargets(db: Catalog['db']): Promise<LocatedTarget[]>
 }
 
 /** The places of tenants that have one for themselves, page by page. */
-export async function* privateTargets(db: Catalog['db']): AsyncGenerator<LocatedTarget> {
+export async function* privateTargets(db: Catalog['db']): AsyncGenerator<PrivateTarget> {
   let after: string | null = null
   do {
     const page: Awaited<ReturnType<typeof listPrivatePlacements>> = await listPrivatePlacements(
@@ -35,7 +40,8 @@ export async function* privateTargets(db: Catalog['db']): AsyncGenerator<Located
     for (const { placement, database } of page) {
       const kind = database.kind === 'silo' ? 'database' : 'schema'
       const wall = { kind, tenantId: placement.tenantId } as const
-      yield { database, target: { databaseName: database.name, schema: placement.schemaName, wall } }
+      const target = { databaseName: database.name, schema: placement.schemaName, wall }
+      yield { tenantId: placement.tenantId, database, target }
     }
     after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.placement.tenantId ?? null) : null
   } while (after !== null)

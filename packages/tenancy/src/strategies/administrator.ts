@@ -2,6 +2,9 @@ import pg from 'pg'
 import { openPool } from '../catalog/catalog.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
+import { inTransaction } from '../in-transaction.ts'
+import { limits } from '../limits.ts'
+import { sqlFiles } from '../sql-files.ts'
 
 const connectionsMax = 4
 const idleMs = 5_000
@@ -9,7 +12,7 @@ const versionMin = 15
 /** From here on CREATEROLE can hand on what its owner has, BYPASSRLS included. */
 const delegationVersionMin = 16
 /** The roles that sql/server/ makes. */
-const groupRoles = [
+export const groupRoles = [
   'quickscale_seal',
   'quickscale_owner',
   'quickscale_migrator',
@@ -30,7 +33,11 @@ export interface Administrator {
   urlOf(databaseName: string): string
   /** URL of a database on the server, with a login role's credentials. */
   loginUrlOf(databaseName: string, role: string, password: string): string
-  /** Runs `work` on a connection that is closed afterwards. */
+  /**
+   * Runs `work` on a connection that is closed afterwards.
+   *
+   * @throws QuickScaleError `SERVER_UNREACHABLE` when nobody answers in time
+   */
   connected<T>(databaseName: string, work: (client: pg.Client) => Promise<T>): Promise<T>
   /** Runs `work` on a kept connection to a shared database. */
   pooled<T>(databaseName: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T>
@@ -49,13 +56,21 @@ export function createAdministrator(serverUrl: string): Administrator {
   const connectionTo = (databaseName: string): pg.ClientConfig => ({
     connectionString: urlOf(databaseName),
     application_name: 'quickscale administrator',
+    // Migrations may take hours, so no answer has a bound; but who is gone is noticed.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: limits.administratorKeepAliveMs,
     // Compiling the long queries over system catalogs takes ten times as long as running them.
     options: '-c jit=off',
   })
   const poolOf = (databaseName: string) => {
     const known = pools.get(databaseName)
     if (known !== undefined) return known
-    const pool = openPool({ ...connectionTo(databaseName), max: connectionsMax, idleTimeoutMillis: idleMs })
+    const pool = openPool({
+      ...connectionTo(databaseName),
+      max: connectionsMax,
+      idleTimeoutMillis: idleMs,
+      Client: BoundedClient as unknown as new () => pg.ClientBase,
+    })
     pools.set(databaseName, pool)
     return pool
   }
@@ -66,10 +81,13 @@ export function createAdministrator(serverUrl: string): Administrator {
     urlOf,
     loginUrlOf: (databaseName, role, password) => loginUrl(serverUrl, databaseName, role, password),
     connected: async (databaseName, work) => {
-      const client = new pg.Client(connectionTo(databaseName))
+      const client = new BoundedClient(connectionTo(databaseName))
       // A lost connection is reported by the query on it; an 'error' that nobody listens to ends Node.
       client.on('error', () => undefined)
-      await client.connect()
+      await client.connect().catch((cause: unknown) => {
+        if (cause instanceof pg.DatabaseError) throw cause
+        throw unreachable(`${base.hostname}:${base.port || '5432'}`, cause)
+      })
       try {
         return await work(client)
       } finally {
@@ -92,6 +110,24 @@ export function createAdministrator(serverUrl: string): Administrator {
       await Promise.all([...pools.values()].map((pool) => pool.end()))
     },
   }
+}
+
+/** Opening has a bound; in a pool, waiting for a connection to be given back has none: work on it may last. */
+class BoundedClient extends pg.Client {
+  constructor(config: pg.ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: limits.administratorConnectMs })
+  }
+}
+
+/** @param server host and port */
+export function unreachable(server: string, cause: unknown): QuickScaleError {
+  return new QuickScaleError('SERVER_UNREACHABLE', { server, reason: reasonOf(cause) }, { cause })
+}
+
+/** A host name with several addresses fails with a list of errors and no message of its own. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join(', ')
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 /** URL of a database, with a login role's credentials; host, TLS and other options are those of the base. */
@@ -127,6 +163,11 @@ export async function assertServer(client: pg.ClientBase): Promise<void> {
 
 /** Why the work could not be done on this server with this administrator, or null. */
 export async function findServerUnsuitability(client: pg.ClientBase): Promise<string | null> {
+  const facts = await readServerFacts(client)
+  return facts === null ? 'the administrator has no role' : findUnsuitability(facts)
+}
+
+export async function readServerFacts(client: pg.ClientBase): Promise<ServerFacts | null> {
   const { rows } = await client.query<ServerFacts>(
     `select current_setting('server_version_num')::integer / 10000 as version,
             rolname::text as administrator, rolsuper as superuser,
@@ -139,7 +180,16 @@ export async function findServerUnsuitability(client: pg.ClientBase): Promise<st
        from pg_roles where rolname = current_user`,
     [groupRoles],
   )
-  return rows[0] === undefined ? 'the administrator has no role' : findUnsuitability(rows[0])
+  return rows[0] ?? null
+}
+
+/** Makes the group roles of sql/server/ where they are missing. They belong to the server, not to one database. */
+export async function makeGroupRoles(client: pg.ClientBase): Promise<void> {
+  // Two installations made at the same time would both create them.
+  await inTransaction(client, async () => {
+    await client.query("select pg_advisory_xact_lock(hashtextextended('quickscale roles', 0))")
+    for (const file of await sqlFiles('server')) await client.query(file.text)
+  })
 }
 
 /** Why the work could not be done, or null. */

@@ -3,6 +3,7 @@ import type { DatabaseRecord } from '../catalog/places.ts'
 import type { ResolvedConfig } from '../config.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
+import { isBroughtServer } from '../server-config.ts'
 import { ConnectionBudget } from '../session/connection-budget.ts'
 import { ScopedPool } from '../session/scoped-pool.ts'
 import type { Login } from './logins.ts'
@@ -26,7 +27,8 @@ export interface Budgets {
   close(): Promise<void>
 }
 
-export function createBudgets(perServer: number): Budgets {
+/** @param perBrought connections to the server of one brought database */
+export function createBudgets(perServer: number, perBrought: number): Budgets {
   const budgets = new Map<string, ConnectionBudget>()
   let closed = false
   return {
@@ -36,7 +38,7 @@ export function createBudgets(perServer: number): Budgets {
     of: (server) => {
       const known = budgets.get(server)
       if (known !== undefined) return known
-      const budget = new ConnectionBudget(perServer)
+      const budget = new ConnectionBudget(isBroughtServer(server) ? perBrought : perServer)
       budgets.set(server, budget)
       return budget
     },

@@ -5,14 +5,17 @@ import { raiseKnownWall, raiseWall } from './silo-wall.ts'
 import type { StrategyHandler } from './strategy.ts'
 import { countTenantRows } from './tenant-rows.ts'
 
-/** A database of its own, with a login role of its own, cloned from the installation's template. */
+/** A database of its own, with a login role of its own, cloned from the installation's template, or brought by the customer. */
 export const database: StrategyHandler = {
   name: 'database',
   build: async (workshop, tenantId, place, finish) => {
     const files = await workshop.migrations()
     const furnish = async (client: pg.ClientBase) => {
-      if (await raiseKnownWall(workshop, client, { tenantId, place }, files)) return
-      await raiseWall(workshop, client, { tenantId, place }, files)
+      // A brought one is no clone: its tables get their wall as the migrations make them.
+      if (!place.database.brought) {
+        if (await raiseKnownWall(workshop, client, { tenantId, place }, files)) return
+        await raiseWall(workshop, client, { tenantId, place }, files)
+      }
       const target = { databaseName: place.database.name, schema: place.schemaName }
       await applyMigrations(client, { ...target, wall: { kind: 'database', tenantId } }, files)
     }

@@ -9,10 +9,11 @@ import { quoteIdentifier } from '../identifiers.ts'
 import type { KeyProvider } from '../key-provider.ts'
 import { limits } from '../limits.ts'
 import { upgradeObjects } from '../sql-files.ts'
+import { inspectBrought, occupyDatabase, vacateDatabase } from './brought.ts'
 import { grantGroup, type LoginRole, makeLoginRole } from './login-roles.ts'
 import type { Login } from './logins.ts'
 import { furtherLoginName, type Holding, installationNames, type Workshop } from './strategy.ts'
-import { installKeys, tokenKeyOf } from './token-keys.ts'
+import { installKeys, removeKey, tokenKeyOf } from './token-keys.ts'
 
 /** Finds the shared database that `migrate()` has made on a server. */
 export async function requireShared(workshop: Workshop, server: string): Promise<DatabaseRecord> {
@@ -62,6 +63,21 @@ export async function buildDatabase(
   })
 }
 
+/** Gives a database the token keys that count now, and takes those away that do not any more. */
+export async function alignKeys(
+  workshop: Workshop,
+  client: pg.ClientBase,
+  databaseId: string,
+): Promise<void> {
+  const ids = (await listTokenKeys(workshop.catalog.db)).map(({ id }) => id)
+  for (const id of ids) await installKeys(client, tokenKeyOf(workshop.masterKey, databaseId, id))
+  const { rows } = await client.query<{ id: string }>(
+    'select id from quickscale.token_key where id <> all ($1)',
+    [ids],
+  )
+  for (const { id } of rows) await removeKey(client, id)
+}
+
 /** What a database's credential is encrypted for; part of the envelope's authentication. */
 function credentialPurpose(record: Pick<DatabaseRecord, 'id'>): string {
   return `login of database ${record.id}`
@@ -77,6 +93,7 @@ export async function applicationLogin(keys: KeyProvider, database: DatabaseReco
 }
 
 export async function dropDatabase(workshop: Workshop, record: DatabaseRecord): Promise<void> {
+  if (record.brought) return await vacateDatabase(workshop, record, loginRoles(record))
   await workshop.servers.onServer(record.server, async (client) => {
     await client.query(`drop database if exists ${quoteIdentifier(record.name)} with (force)`)
     for (const role of loginRoles(record)) {
@@ -94,8 +111,9 @@ export function loginRoles({ loginRole }: Pick<DatabaseRecord, 'loginRole'>): st
 }
 
 /** What of a database and its login roles is on the server. */
-export async function inspectDatabase({ servers }: Workshop, record: DatabaseRecord): Promise<Holding[]> {
-  return await servers.onServer(record.server, async (client) => {
+export async function inspectDatabase(workshop: Workshop, record: DatabaseRecord): Promise<Holding[]> {
+  if (record.brought) return await inspectBrought(workshop, record, loginRoles(record))
+  return await workshop.servers.onServer(record.server, async (client) => {
     const { rows } = await client.query<Pick<Holding, 'name'> & { kind: 'database' | 'role' }>(
       `select 'database' as kind, datname::text as name from pg_database where datname = $1
        union all select 'role', rolname::text from pg_roles where rolname = any ($2)`,
@@ -118,6 +136,7 @@ export async function isOpen({ servers }: Workshop, record: DatabaseRecord): Pro
 }
 
 async function createDatabase(workshop: Workshop, record: DatabaseRecord): Promise<void> {
+  if (record.brought) return await occupyDatabase(workshop, record)
   const name = quoteIdentifier(record.name)
   const template = record.kind === 'silo' ? installationNames(workshop.installation).template : 'template0'
   await workshop.servers.onServer(record.server, async (client) => {

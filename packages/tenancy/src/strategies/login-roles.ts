@@ -23,18 +23,26 @@ export interface LoginRole {
  */
 export async function makeLoginRole(client: pg.ClientBase, login: LoginRole): Promise<void> {
   const role = quoteIdentifier(login.name)
-  const { rows } = await client.query<{ known: boolean; superuser: boolean; options: boolean }>(
+  const { rows } = await client.query<{
+    known: boolean
+    superuser: boolean
+    createdb: boolean
+    options: boolean
+  }>(
     `select exists (select from pg_roles where rolname = $1) as known,
-            (select rolsuper from pg_roles where rolname = current_user) as superuser, ${HAS_OPTIONS} as options`,
+            (select rolsuper from pg_roles where rolname = current_user) as superuser,
+            (select rolsuper or rolcreatedb from pg_roles where rolname = current_user) as createdb, ${HAS_OPTIONS} as options`,
     [login.name],
   )
   const policies = login.bypassesPolicies === true ? 'bypassrls' : 'nobypassrls'
+  // Only who may create databases may say that another role may not; a new role may not anyway.
+  const databases = rows[0]?.createdb === true ? 'nocreatedb' : ''
   const settings = Object.entries(login.settings ?? {})
   // One string: one round trip, and all of it or nothing.
   const statements = [
     ...(rows[0]?.known === true ? [] : [`create role ${role} nologin nosuperuser ${policies}`]),
     // Without NOSUPERUSER: only a superuser may say that of a role that exists. Sessions refuse such a login anyway.
-    `alter role ${role} login ${policies} nocreatedb nocreaterole inherit
+    `alter role ${role} login ${policies} ${databases} nocreaterole inherit
        connection limit ${login.connectionsMax} password ${quoteLiteral(login.password)}`,
     rows[0]?.superuser === true
       ? // Only a superuser may; elsewhere every connection looks whether parameters are logged, and warns.

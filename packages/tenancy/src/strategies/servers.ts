@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import type { ResolvedConfig } from '../config.ts'
 import { QuickScaleError } from '../errors.ts'
-import { primaryServer, type ResolvedServer } from '../server-config.ts'
+import { isBroughtServer, primaryServer, type ResolvedServer } from '../server-config.ts'
 import type { PoolerTraits } from '../session/scope.ts'
 import { type Administrator, createAdministrator, loginUrl } from './administrator.ts'
 
@@ -38,11 +38,15 @@ export interface Servers {
   /** Runs `work` as the administrator, on a kept connection to a shared database. */
   pooled<T>(database: Located, work: (client: pg.PoolClient) => Promise<T>): Promise<T>
   /** Runs `work` as the administrator, where databases are created from. */
-  onServer<T>(name: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T>
+  onServer<T>(name: string, work: (client: pg.ClientBase) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
-export function createServers(config: Pick<ResolvedConfig, 'databaseUrl' | 'pooler' | 'servers'>): Servers {
+/** @param findBrought the server of a database that a customer has brought, as the catalog knows it now */
+export function createServers(
+  config: Pick<ResolvedConfig, 'databaseUrl' | 'pooler' | 'servers'>,
+  findBrought: (name: string) => Promise<Server | null>,
+): Servers {
   const open = ([name, { url = config.databaseUrl, pooler, warmDatabases, ...traits }]: [
     string,
     ResolvedServer,
@@ -55,8 +59,8 @@ export function createServers(config: Pick<ResolvedConfig, 'databaseUrl' | 'pool
   })
   const servers = new Map(Object.entries(config.servers).map((entry) => [entry[0], open(entry)]))
   const find = async (name: string) => {
-    const server = servers.get(name)
-    if (server !== undefined) return server
+    const server = servers.get(name) ?? (isBroughtServer(name) ? await findBrought(name) : null)
+    if (server !== null) return server
     throw new QuickScaleError('SERVER_UNKNOWN', { server: name, known: [...servers.keys()].join(', ') })
   }
   const primary = servers.get(primaryServer)
@@ -69,11 +73,28 @@ export function createServers(config: Pick<ResolvedConfig, 'databaseUrl' | 'pool
     pooled: async ({ server, name }, work) => (await find(server)).administrator.pooled(name, work),
     onServer: async (name, work) => {
       const { administrator } = await find(name)
+      // No connection is kept on a server of a customer.
+      if (isBroughtServer(name)) return await administrator.connected(administrator.maintenanceDatabase, work)
       return await administrator.pooled(administrator.maintenanceDatabase, work)
     },
     close: async () => {
       await Promise.all([...servers.values()].map(({ administrator }) => administrator.close()))
     },
+  }
+}
+
+/** The server of one brought database. It is no candidate for anybody else, and has no pooler. */
+export function createBroughtServer(name: string, url: string): Server {
+  return {
+    name,
+    traits: {
+      labels: [],
+      private: true,
+      caps: { databases: 1, sharedDatabases: 1, rowTenantsPerDatabase: 1, schemasPerDatabase: 1 },
+    },
+    warmDatabases: 0,
+    administrator: createAdministrator(url),
+    entrance: createEntrance(url, undefined),
   }
 }
 

@@ -15,6 +15,8 @@ export interface Workshop {
   readonly servers: Servers
   readonly masterKey: Buffer
   readonly keyProvider: KeyProvider
+  /** Of a database that a customer brings. */
+  readonly requireTls: boolean
   readonly migrations: () => Promise<readonly MigrationFile[]>
 }
 
