@@ -94,6 +94,37 @@ export const errorDefinitions = {
     message: 'Tenant {key} lives under {strategy}, and plan {plan} means {wanted}',
     remedy: 'Choose a plan of the same strategy; moves between strategies are not part of update().',
   },
+  MOVE_REFUSED: {
+    status: 409,
+    message: 'Tenant {key} cannot be moved: {reasons}',
+    remedy: 'Remove what is named and start the move again; nothing was changed.',
+  },
+  MOVE_NOT_FOUND: {
+    status: 404,
+    message: 'No move {move}',
+    remedy: 'See tenancy.moves.list().',
+  },
+  MOVE_OVER: {
+    status: 409,
+    message: 'Move {move} cannot be asked to {request}: it is {state}',
+    remedy: 'Before the switch a move can be cancelled, afterwards rolled back until its window ends.',
+  },
+  MOVE_TAKEN_OVER: {
+    status: 503,
+    message: 'Move {move} has been taken over by another process',
+    remedy: 'Nothing is lost: that process goes on. See tenancy.moves.get().',
+  },
+  MOVE_STALLED: {
+    status: 503,
+    message: 'Move {move} does not go on: {reason}',
+    remedy: 'Remove the reason, then call tenancy.moves.resume(); the tenant works on where it is.',
+  },
+  TENANT_MOVING: {
+    status: 409,
+    message: 'Tenant {key} is on the move',
+    remedy:
+      'Wait until tenancy.moves.get() says that it is finished, or cancel the move, then repeat the call.',
+  },
   PLACEMENT_REFUSED: {
     status: 409,
     message: 'No server may take the tenant: {reasons}',

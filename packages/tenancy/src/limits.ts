@@ -55,6 +55,40 @@ export const limits = {
   /** How often the connection that hears of changes proves that it lives; when it is opened again after it was lost. */
   catalogBeatMs: 5_000,
   catalogListenRetryMs: 2_000,
+  /** How long work waits for a place that a tenant is just arriving at, and between two looks. */
+  arrivalWaitMs: 15_000,
+  arrivalPollMs: 4,
+  /** Moves that one process works on at the same time. */
+  movesConcurrency: 4,
+  movesPerPageMax: 1_000,
+  /** How long the way back stays open when nobody says, and the most that may be asked for. */
+  rollbackWindowMs: 3_600_000,
+  rollbackWindowMsMax: 2_592_000_000,
+  /** How long a cutover waits for the tenant's transactions, how long it may last, and how often it is tried. */
+  cutoverLockMs: 100,
+  cutoverMs: 500,
+  cutoverPauseMs: 200,
+  cutoversMax: 600,
+  /** Keys touched since the last comparison of all rows, at most, when the tenant is switched. */
+  cutoverKeysMax: 20_000,
+  /** Rehearsals before a move whose tenant writes faster than they go is given up. */
+  rehearsalsMax: 100,
+  /** How long a rehearsal may hold the tenant's lock. */
+  rehearsalMs: 250,
+  /** Shortest time a marker must take through the log before the tenant is switched. */
+  cutoverLagMsMax: 40,
+  markerWaitMs: 60_000,
+  /** Changes that are applied together, and that may wait for it. */
+  applyBatchMax: 10_000,
+  applyBacklogMax: 50_000,
+  /** How often a mover looks for requests and writes its progress down. */
+  moveProgressMs: 500,
+  /** How long the making of a replication slot may wait for transactions of the whole server. */
+  slotWaitMs: 60_000,
+  /** Rows that one deletion of a purge takes. */
+  purgeRows: 5_000,
+  /** Ids a shared sequence is pushed ahead of the one a tenant comes from. */
+  sequenceHeadroom: 1_000,
   /** Databases whose credentials are kept in memory, decrypted. */
   poolsKept: 10_000,
   connectionsPerSilo: 20,

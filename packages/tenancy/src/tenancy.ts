@@ -11,6 +11,7 @@ import { sweepAtStart } from './lifecycle/sweep.ts'
 import { createTenants, type Tenants } from './lifecycle/tenants.ts'
 import { createMembers, type Members } from './members/members.ts'
 import { readMigrations } from './migrations/files.ts'
+import { createMoves, type Moves } from './moves/moves.ts'
 import { type DriftReport, findInstallationDrift } from './placements/drift.ts'
 import { type MigrationReport, migrateInstallation } from './placements/install.ts'
 import { createKeys, type Keys } from './placements/rotate-keys.ts'
@@ -40,6 +41,8 @@ export interface Tenancy<DB = unknown> {
    */
   drift(): Promise<DriftReport>
   readonly tenants: Tenants
+  /** Tenants on their way from one place to another, while they work. */
+  readonly moves: Moves
   /**
    * Makes databases wait for tenants of the strategy `database`, as many on each server as its `warmDatabases`; drops
    * those that are too many. A tenant that is made while one waits gets it, with the id it was made for, in a few
@@ -132,6 +135,7 @@ export async function createTenancy<DB = unknown>(
     drift: () => findInstallationDrift(workshop),
     doctor: (options) => examineInstallation(workshop, options),
     tenants,
+    moves: createMoves(workshop, config.plans),
     warm: () => warmDatabases(workshop),
     tenant,
     fleet,

@@ -77,7 +77,7 @@ describe('what was read from the catalog', () => {
     const url = new URL(inject('databaseUrl'))
     url.pathname = `/${installation.name}_catalog`
     changes = new CatalogChanges(url.href)
-    changes.listen((tenant) => heard.push(tenant))
+    changes.listen({ changed: (tenant) => heard.push(tenant), expected: () => undefined })
   }
   const covered = () => expect.poll(() => changes.covers(Date.now()), { timeout: 30_000 }).toBe(true)
   afterEach(() => changes.close())

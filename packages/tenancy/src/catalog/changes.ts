@@ -9,6 +9,13 @@ export interface ChangedTenant {
   readonly slugs: readonly string[]
 }
 
+/** Who wants to hear. */
+export interface ChangeListener {
+  changed(tenant: ChangedTenant): void
+  /** The tenant is about to be switched to the database. */
+  expected(tenant: ChangedTenant, databaseId: string): void
+}
+
 /** The step of the catalog's versions from which on it announces its changes: sql/catalog/. */
 const announcing = '_changes.sql'
 const channel = 'quickscale_changes'
@@ -21,7 +28,7 @@ const channel = 'quickscale_changes'
 export class CatalogChanges {
   readonly #url: string
   readonly #closing = new AbortController()
-  #heard: ((tenant: ChangedTenant) => void) | null = null
+  #listener: ChangeListener | null = null
   #count = 0
   /** Every change after this moment was heard. */
   #sinceMs = Number.POSITIVE_INFINITY
@@ -39,9 +46,9 @@ export class CatalogChanges {
   }
 
   /** Begins to listen; later calls do nothing. */
-  listen(heard: (tenant: ChangedTenant) => void): void {
+  listen(listener: ChangeListener): void {
     if (this.#running !== null || this.#closing.signal.aborted) return
-    this.#heard = heard
+    this.#listener = listener
     this.#running = this.#keepListening()
   }
 
@@ -103,10 +110,15 @@ export class CatalogChanges {
   }
 
   #hear(payload: string): void {
-    this.#count += 1
     const [id = '', ...slugs] = payload.split(' ')
+    if (id === '>') {
+      const [databaseId = '', tenantId = '', ...names] = slugs
+      this.#listener?.expected({ id: tenantId, slugs: names }, databaseId)
+      return
+    }
+    this.#count += 1
     if (id === '*') this.#sinceMs = Date.now()
-    else this.#heard?.({ id, slugs })
+    else this.#listener?.changed({ id, slugs })
   }
 }
 

@@ -110,6 +110,14 @@ export async function findDatabase(
   return row === undefined ? null : toDatabase(row)
 }
 
+export async function findDatabaseById(
+  db: Kysely<CatalogTables>,
+  id: string,
+): Promise<DatabaseRecord | null> {
+  const row = await selectDatabases(db).where('database.id', '=', id).executeTakeFirst()
+  return row === undefined ? null : toDatabase(row)
+}
+
 /** Databases of two servers may have the same name. */
 function selectNamed(db: Kysely<CatalogTables>, server: string, name: string) {
   return selectDatabases(db).where('server.name', '=', server).where('database.name', '=', name)

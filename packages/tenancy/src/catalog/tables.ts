@@ -1,4 +1,5 @@
 import type { ColumnType, Generated } from 'kysely'
+import type { MoveProgress, MoveRequest, MoveState } from '../move.ts'
 import type { Strategy, TenantState } from '../tenant.ts'
 import type { Envelope } from './credentials.ts'
 
@@ -85,6 +86,32 @@ export interface CatalogTables {
     attempts: Generated<number>
     due_at: ColumnType<Date, never, never>
     failure: string | null
+  }
+  move: {
+    id: string
+    tenant_id: string
+    state: Generated<MoveState>
+    lease: Generated<number>
+    plan_id: string | null
+    epoch: number
+    source_strategy: Strategy
+    source_database_id: string | null
+    source_database: string
+    source_server: string
+    source_schema: string
+    target_strategy: Strategy
+    target_database_id: string | null
+    target_database: string
+    target_server: string
+    target_schema: string
+    request: Generated<MoveRequest | null>
+    /** bigint: text, as the driver reads it. */
+    window_ms: ColumnType<string, number, never>
+    progress: ColumnType<MoveProgress, never, string>
+    failure: Generated<string | null>
+    created_at: CreatedAt
+    switched_at: ColumnType<Date | null, never, Date>
+    finished_at: ColumnType<Date | null, never, Date>
   }
   token_key: { id: string; state: TokenKeyState; since: ColumnType<Date, never, Date> }
   audit: {

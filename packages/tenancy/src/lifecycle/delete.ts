@@ -1,4 +1,5 @@
 import type { AssertHeld } from '../catalog/catalog.ts'
+import { findUnfinishedMove } from '../catalog/moves.ts'
 import { changeTenantState } from '../catalog/tenant-states.ts'
 import { listChildren } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
@@ -27,7 +28,8 @@ export interface Deletion {
 /**
  * Deletes a tenant with everything it has. Goes on where an interrupted deletion stopped; one that is done stays done.
  *
- * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_HAS_CHILDREN`, `TENANT_REMAINS`, `LOCK_LOST`
+ * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_HAS_CHILDREN`, `TENANT_MOVING`,
+ *   `TENANT_REMAINS`, `LOCK_LOST`
  */
 export async function deleteTenant(
   workshop: Workshop,
@@ -38,6 +40,9 @@ export async function deleteTenant(
   const { dryRun = false } = options
   return await withTenantLocked(workshop, key, { apart: true }, async (tenant, assertHeld) => {
     if (tenant.state === 'deleted') return { tenantId: tenant.id, dryRun, gone: [] }
+    if ((await findUnfinishedMove(workshop.catalog.db, tenant.id)) !== null) {
+      throw new QuickScaleError('TENANT_MOVING', { key })
+    }
     const children = await listChildren(workshop.catalog.db, tenant.id)
     if (children.length > 0) {
       throw new QuickScaleError('TENANT_HAS_CHILDREN', { key, children: children.join(', ') })

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 import { countSilos, listSharedDatabases, lockChoice, type SharedDatabase } from '../catalog/candidates.ts'
-import { findRoute, insertPlacement, registerDatabase } from '../catalog/places.ts'
+import { type DatabaseRecord, findRoute, insertPlacement, registerDatabase } from '../catalog/places.ts'
 import type { CatalogTables } from '../catalog/tables.ts'
 import { claimWarmDatabase } from '../catalog/warm-databases.ts'
 import type { ResolvedConfig } from '../config.ts'
@@ -62,26 +62,37 @@ export interface Reservation {
  *
  * @param tenantId null when the tenant may get the id that a warm database was made for
  * @param shape of the warm databases that are as good as new ones
+ * @param avoid where the tenant lives already under the same strategy: it is to go elsewhere
  * @throws QuickScaleError `PLACEMENT_REFUSED`, `NOT_INSTALLED`
  */
 export async function reservePlace(
   workshop: Workshop,
   transaction: Database,
-  { tenantId, shape, wish }: { tenantId: string | null; shape: string; wish: Wish },
+  { tenantId, shape, wish, avoid = null }: ReservationWish,
 ): Promise<Reservation> {
   await lockChoice(transaction)
   return wish.strategy === 'database'
-    ? await reserveSilo(workshop, transaction, { tenantId, shape, wish })
-    : await reserveShared(workshop, transaction, tenantId ?? crypto.randomUUID(), wish)
+    ? await reserveSilo(workshop, transaction, { tenantId, shape, wish, avoid })
+    : await reserveShared(workshop, transaction, tenantId ?? crypto.randomUUID(), { wish, avoid })
+}
+
+interface ReservationWish {
+  readonly tenantId: string | null
+  readonly shape: string
+  readonly wish: Wish
+  readonly avoid?: DatabaseRecord | null
 }
 
 async function reserveSilo(
   workshop: Workshop,
   transaction: Database,
-  { tenantId, shape, wish }: { tenantId: string | null; shape: string; wish: Wish },
+  { tenantId, shape, wish, avoid }: ReservationWish,
 ): Promise<Reservation> {
   const silos = await countSilos(transaction)
-  const { server } = choosePlace(candidatesOf(workshop, [], silos), wish)
+  const candidates = candidatesOf(workshop, [], silos).filter(
+    (candidate) => candidate.server !== avoid?.server,
+  )
+  const { server } = choosePlace(candidates, wish)
   if (tenantId === null) {
     const claim = await claimWarmDatabase(transaction, server, shape)
     if (claim !== null) {
@@ -103,10 +114,11 @@ async function reserveShared(
   workshop: Workshop,
   transaction: Database,
   tenantId: string,
-  wish: Wish,
+  { wish, avoid }: Pick<ReservationWish, 'wish' | 'avoid'>,
 ): Promise<Reservation> {
   const shared = await listSharedDatabases(transaction)
-  const choice = choosePlace(candidatesOf(workshop, shared, new Map()), wish)
+  const open = shared.filter(({ record }) => record.id !== avoid?.id)
+  const choice = choosePlace(candidatesOf(workshop, open, new Map()), wish)
   const known = shared.find(({ record }) => record.id === choice.sharedDatabaseId)
   const number = shared.filter(({ record }) => record.server === choice.server).length + 1
   const name = installationNames(workshop.installation).furtherShared(number)

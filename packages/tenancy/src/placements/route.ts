@@ -1,9 +1,11 @@
 import { LRUCache } from 'lru-cache'
 import type { Catalog } from '../catalog/catalog.ts'
-import { findRoute, type RouteRecord } from '../catalog/places.ts'
+import type { ChangedTenant } from '../catalog/changes.ts'
+import { type DatabaseRecord, findDatabaseById, findRoute, type RouteRecord } from '../catalog/places.ts'
 import { parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
+import type { Destination } from '../session/destination.ts'
 import type { Route, Router } from '../session/route.ts'
 import { TokenSource } from '../session/token.ts'
 import type { Connections } from '../strategies/connections.ts'
@@ -27,6 +29,10 @@ export class RouteTable {
   readonly #masterKey: Buffer
   readonly #known = new LRUCache<string, KnownRoute>({ max: limits.routesCached })
   readonly #reading = new Map<string, Promise<Route>>()
+  /** What routes were made of. */
+  readonly #records = new WeakMap<Route, RouteRecord>()
+  /** Databases that tenants are about to be switched to. */
+  readonly #expected = new LRUCache<string, DatabaseRecord>({ max: limits.poolsKept })
   #closed = false
 
   constructor(catalog: Catalog, connections: Connections, masterKey: Buffer) {
@@ -40,9 +46,15 @@ export class RouteTable {
       key,
       current: () => this.#current(key),
       resolve: () => this.#resolve(key),
-      refresh: (stale) => {
-        if (this.#known.get(key)?.route === stale) this.#known.delete(key)
-        return this.#resolve(key)
+      refresh: (stale, destination = null) => {
+        const known = this.#known.get(key)
+        // Somebody else has found out already.
+        if (known !== undefined && known.route !== stale) return Promise.resolve(known.route)
+        const read = () => (destination === null ? this.#read(key) : this.#follow(key, stale, destination))
+        return this.#once(key, () => {
+          this.#known.delete(key)
+          return read()
+        })
       },
     }
   }
@@ -65,8 +77,12 @@ export class RouteTable {
   }
 
   #listen(): void {
-    this.#catalog.changes.listen(({ id, slugs }) => {
-      for (const key of [id, ...slugs]) this.forget(key)
+    this.#catalog.changes.listen({
+      changed: ({ id, slugs }) => {
+        for (const key of [id, ...slugs]) this.forget(key)
+      },
+      // Whoever comes to the new place makes up for what fails here.
+      expected: (tenant, databaseId) => void this.#expect(tenant, databaseId).catch(() => undefined),
     })
   }
 
@@ -86,11 +102,51 @@ export class RouteTable {
 
   /** One catalog query per tenant at a time, however many wait for it. */
   #resolve(key: string): Promise<Route> {
+    return this.#once(key, () => this.#read(key))
+  }
+
+  #once(key: string, read: () => Promise<Route>): Promise<Route> {
     const running = this.#reading.get(key)
     if (running !== undefined) return running
-    const started = this.#read(key).finally(() => this.#reading.delete(key))
+    const started = read().finally(() => this.#reading.delete(key))
     this.#reading.set(key, started)
     return started
+  }
+
+  /** The place that a moved tenant has left says where it is; the catalog may not say so yet, and is asked soon. */
+  async #follow(key: string, stale: Route, destination: Destination): Promise<Route> {
+    const left = this.#records.get(stale)
+    const { databaseId, epoch, schemaName } = destination
+    if (left === undefined || epoch <= left.placement.epoch) return await this.#readCatalog(key)
+    const database = databaseId === null ? left.database : await this.#databaseOf(databaseId)
+    if (database === null) return await this.#readCatalog(key)
+    const placement = {
+      ...left.placement,
+      epoch,
+      schemaName,
+      databaseId: database.id,
+      databaseName: database.name,
+    }
+    const route = await this.#toRoute({ ...left, database, placement })
+    const readAtMs = Date.now() - limits.routeLifetimeMs + limits.catalogRetryMs
+    this.#known.set(key, { route, readAtMs, settled: false })
+    return route
+  }
+
+  async #databaseOf(id: string): Promise<DatabaseRecord | null> {
+    return this.#expected.get(id) ?? (await findDatabaseById(this.#catalog.db, id))
+  }
+
+  /** A tenant that is known here is about to be switched to a database: connections to it are opened meanwhile. */
+  async #expect({ id, slugs }: ChangedTenant, databaseId: string): Promise<void> {
+    const known = [id, ...slugs].flatMap((key) => this.#known.get(key) ?? [])
+    const [first] = known
+    if (first === undefined || this.#closed) return
+    const database = await findDatabaseById(this.#catalog.db, databaseId)
+    if (database === null || this.#closed) return
+    this.#expected.set(databaseId, database)
+    const pool = await this.#connections.poolOf(database)
+    if (pool !== first.route.pool) await pool.warm(id, first.route.pool.size)
   }
 
   async #read(key: string): Promise<Route> {
@@ -124,8 +180,9 @@ export class RouteTable {
     return route
   }
 
-  async #toRoute({ tenantId, placement, database, tokenKeyId }: RouteRecord): Promise<Route> {
-    return {
+  async #toRoute(record: RouteRecord): Promise<Route> {
+    const { tenantId, placement, database, tokenKeyId } = record
+    const route = {
       tenantId,
       schemaName: placement.schemaName,
       pool: await this.#connections.poolOf(database),
@@ -135,5 +192,7 @@ export class RouteTable {
         placement.epoch,
       ),
     }
+    this.#records.set(route, record)
+    return route
   }
 }

@@ -1,3 +1,4 @@
+import type { Destination } from './destination.ts'
 import type { ScopedPool } from './scoped-pool.ts'
 import type { TokenSource } from './token.ts'
 
@@ -16,6 +17,10 @@ export interface Router {
   /** The cached route, or null. */
   current(): Route | null
   resolve(): Promise<Route>
-  /** Reads the route anew, after the database refused this one. */
-  refresh(stale: Route): Promise<Route>
+  /**
+   * Finds the route anew, after the database refused this one.
+   *
+   * @param destination where the database says that the tenant has gone, if it does
+   */
+  refresh(stale: Route, destination?: Destination | null): Promise<Route>
 }

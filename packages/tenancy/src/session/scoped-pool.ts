@@ -77,6 +77,16 @@ export class ScopedPool implements BudgetMember {
     })
   }
 
+  /** Opens connections for a tenant that is about to come, so that it need not wait for them; fewer when there is no room. */
+  async warm(tenantId: string, count: number): Promise<void> {
+    const wanted = Math.min(count, this.#options.connectionsMax) - this.#idle.length
+    const leases = Array.from({ length: Math.max(0, wanted) }, () => this.lease(tenantId))
+    // What fails here fails again, and is reported, when somebody needs it.
+    for (const lease of await Promise.allSettled(leases)) {
+      if (lease.status === 'fulfilled') this.giveBack(lease.value)
+    }
+  }
+
   giveBack(client: ScopedClient): void {
     const { status, busySince, spoiled, turnEndsAtMs } = client.state
     const confirmed = status === 'I' && busySince === null && spoiled === null

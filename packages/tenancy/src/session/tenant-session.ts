@@ -5,6 +5,7 @@ import { limits } from '../limits.ts'
 import type { Actor } from '../tenant.ts'
 import { classify } from './classifier.ts'
 import type { Classification } from './classify.ts'
+import { parseDestination } from './destination.ts'
 import { EnterRefusal } from './enter-refusal.ts'
 import type { ScopedClient } from './pg-internals.ts'
 import { isStaleStatement } from './prepared-statements.ts'
@@ -87,12 +88,18 @@ export class TenantSession {
     classification: Classification,
     work: (lease: Lease) => Promise<T>,
   ): Promise<T> {
+    const arrivesUntilMs = performance.now() + limits.arrivalWaitMs
     for (let attempt = 1; ; attempt += 1) {
       const lease = this.#lease ?? this.#openAtOnce() ?? (await this.#open())
       if (this.#lease !== lease) throw new QuickScaleError('CONNECTION_RELEASED')
       try {
         return await work(lease)
       } catch (error) {
+        if (isArriving(error) && performance.now() < arrivesUntilMs) {
+          await this.#awaitArrival(lease)
+          attempt -= 1
+          continue
+        }
         if (attempt >= limits.attemptsMax) throw this.#explain(error)
         await this.#prepareRetry(lease, statement, classification, error, attempt)
       }
@@ -168,6 +175,13 @@ export class TenantSession {
     if (lease !== null) lease.route.pool.giveBack(lease.client)
   }
 
+  /** The tenant has been switched to this place, which is about to open. */
+  async #awaitArrival(lease: Lease): Promise<void> {
+    if (lease.client.state.status === 'E') await lease.client.rollBack(lease.scope)
+    this.#close()
+    await sleep(limits.arrivalPollMs)
+  }
+
   /** Makes the next attempt possible, or throws the error it cannot help. */
   async #prepareRetry(
     lease: Lease,
@@ -190,7 +204,7 @@ export class TenantSession {
     this.#close()
     if (error.sqlState === refusals.expired) return
     if (routeIsOld.has(error.sqlState)) {
-      await this.#router.refresh(lease.route)
+      await this.#router.refresh(lease.route, parseDestination(error.detail))
     } else if (error.sqlState !== serializationFailure) throw this.#explain(error)
     await sleep(Math.min(limits.retryPauseMsMax, (limits.retryPauseMsMax / 10) * (attempt - 1)))
   }
@@ -218,6 +232,10 @@ export class TenantSession {
         return error.cause
     }
   }
+}
+
+function isArriving(error: unknown): boolean {
+  return error instanceof EnterRefusal && error.sqlState === refusals.pending
 }
 
 /** The database, its login or the right to connect is gone: the tenant may have moved, or have been deleted. */

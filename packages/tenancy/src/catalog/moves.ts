@@ -1,0 +1,240 @@
+import { type Kysely, type Selectable, sql } from 'kysely'
+import pg from 'pg'
+import { QuickScaleError } from '../errors.ts'
+import type { Move, MoveProgress, MoveRequest, MoveState } from '../move.ts'
+import type { Strategy } from '../tenant.ts'
+import { recordAudit } from './audit.ts'
+import { type DatabaseRecord, findDatabaseById } from './places.ts'
+import type { CatalogTables } from './tables.ts'
+
+type Database = Kysely<CatalogTables>
+
+/** A move as the process that holds its lease sees it. */
+export interface HeldMove extends Move {
+  readonly lease: number
+  /** Of the tenant before the move; the target has the next one. */
+  readonly epoch: number
+  readonly windowMs: number
+  /** Null when the database is gone from the catalog. */
+  readonly sourceDatabase: DatabaseRecord | null
+  readonly targetDatabase: DatabaseRecord | null
+}
+
+/** A move that is about to be recorded. */
+export interface NewMove {
+  readonly id: string
+  readonly tenantId: string
+  readonly plan: string | null
+  readonly epoch: number
+  readonly source: PlannedPlace
+  readonly target: PlannedPlace
+  readonly windowMs: number
+}
+
+export interface PlannedPlace {
+  readonly strategy: Strategy
+  readonly databaseId: string
+  readonly database: string
+  readonly server: string
+  readonly schema: string
+}
+
+/** @throws QuickScaleError `TENANT_MOVING` */
+export async function insertMove(db: Database, move: NewMove): Promise<Move> {
+  const { source, target } = move
+  const row = await db
+    .insertInto('move')
+    .values({
+      id: move.id,
+      tenant_id: move.tenantId,
+      plan_id: move.plan,
+      epoch: move.epoch,
+      source_strategy: source.strategy,
+      source_database_id: source.databaseId,
+      source_database: source.database,
+      source_server: source.server,
+      source_schema: source.schema,
+      target_strategy: target.strategy,
+      target_database_id: target.databaseId,
+      target_database: target.database,
+      target_server: target.server,
+      target_schema: target.schema,
+      window_ms: move.windowMs,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+    .catch((cause: unknown) => {
+      if (!(cause instanceof pg.DatabaseError && cause.constraint === 'move_unfinished')) throw cause
+      throw new QuickScaleError('TENANT_MOVING', { key: move.tenantId }, { cause })
+    })
+  return toMove(row)
+}
+
+export async function findMove(db: Database, id: string): Promise<Move | null> {
+  const row = await db.selectFrom('move').selectAll().where('id', '=', id).executeTakeFirst()
+  return row === undefined ? null : toMove(row)
+}
+
+/** The move that a tenant is on, if any: the way back may still be open. */
+export async function findUnfinishedMove(db: Database, tenantId: string): Promise<Move | null> {
+  const row = await db
+    .selectFrom('move')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst()
+  return row === undefined ? null : toMove(row)
+}
+
+/** Which moves to list, the newest ones first. */
+export interface MoveFilter {
+  readonly tenantId?: string
+  readonly unfinished?: boolean
+  readonly limit: number
+}
+
+export async function listMoves(db: Database, { tenantId, unfinished, limit }: MoveFilter): Promise<Move[]> {
+  let query = db.selectFrom('move').selectAll().orderBy('created_at', 'desc').orderBy('id').limit(limit)
+  if (tenantId !== undefined) query = query.where('tenant_id', '=', tenantId)
+  if (unfinished === true) query = query.where('finished_at', 'is', null)
+  return (await query.execute()).map(toMove)
+}
+
+/** Takes a move over: what an earlier holder still does is refused from the next lease on. */
+export async function leaseMove(db: Database, id: string): Promise<HeldMove> {
+  const row = await db
+    .updateTable('move')
+    .set(({ eb }) => ({ lease: eb('lease', '+', 1) }))
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst()
+  if (row === undefined) throw new QuickScaleError('MOVE_NOT_FOUND', { move: id })
+  const databaseOf = async (databaseId: string | null) =>
+    databaseId === null ? null : await findDatabaseById(db, databaseId)
+  return {
+    ...toMove(row),
+    lease: row.lease,
+    epoch: row.epoch,
+    windowMs: Number(row.window_ms),
+    sourceDatabase: await databaseOf(row.source_database_id),
+    targetDatabase: await databaseOf(row.target_database_id),
+  }
+}
+
+/** What may be written about a move. */
+export interface MoveChange {
+  readonly state?: MoveState
+  readonly progress?: MoveProgress
+  readonly failure?: string | null
+  readonly switched?: true
+  readonly finished?: true
+}
+
+/**
+ * Writes down how far a move is.
+ *
+ * @throws QuickScaleError `MOVE_TAKEN_OVER` when another process holds it by now
+ */
+export async function recordMove(
+  db: Database,
+  { id, lease }: Pick<HeldMove, 'id' | 'lease'>,
+  change: MoveChange,
+): Promise<void> {
+  const { numUpdatedRows } = await db
+    .updateTable('move')
+    .set({
+      ...(change.state === undefined ? {} : { state: change.state }),
+      ...(change.progress === undefined
+        ? {}
+        : { progress: sql`progress || ${JSON.stringify(change.progress)}::jsonb` }),
+      ...(change.failure === undefined ? {} : { failure: change.failure }),
+      ...(change.switched ? { switched_at: sql<Date>`coalesce(switched_at, now())` } : {}),
+      ...(change.finished ? { finished_at: sql<Date>`now()`, request: null } : {}),
+    })
+    .where('id', '=', id)
+    .where('lease', '=', lease)
+    .executeTakeFirst()
+  if (numUpdatedRows === 0n) throw new QuickScaleError('MOVE_TAKEN_OVER', { move: id })
+}
+
+export async function requestOfMove(db: Database, id: string): Promise<MoveRequest | null> {
+  const row = await db.selectFrom('move').select('request').where('id', '=', id).executeTakeFirst()
+  return row?.request ?? null
+}
+
+/** Asks whoever moves the tenant; null takes an earlier request back. */
+export async function requestMove(db: Database, id: string, request: MoveRequest): Promise<void> {
+  await db
+    .updateTable('move')
+    .set({ request })
+    .where('id', '=', id)
+    .where('finished_at', 'is', null)
+    .execute()
+}
+
+/** Points the tenant's routes to a place; in one transaction with its plan and its line in the audit log. */
+export async function pointTo(
+  db: Database,
+  held: HeldMove,
+  place: { strategy: Strategy; databaseId: string; schema: string; epoch: number; plan: string | null },
+  action: 'tenant.moved' | 'tenant.moved_back',
+): Promise<void> {
+  await db.transaction().execute(async (transaction) => {
+    const { numUpdatedRows } = await transaction
+      .updateTable('placement')
+      .set({
+        strategy: place.strategy,
+        database_id: place.databaseId,
+        schema_name: place.schema,
+        epoch: place.epoch,
+      })
+      .where('tenant_id', '=', held.tenantId)
+      .where('epoch', '<', place.epoch)
+      .executeTakeFirst()
+    // An earlier attempt has done it.
+    if (numUpdatedRows === 0n) return
+    if (place.plan !== null) {
+      await transaction
+        .updateTable('tenant')
+        .set({ plan_id: place.plan })
+        .where('id', '=', held.tenantId)
+        .execute()
+    }
+    const details = { move: held.id, from: held.source, to: held.target, plan: place.plan }
+    await recordAudit(transaction, { action, tenantId: held.tenantId, details })
+  })
+}
+
+/** Has whoever routes to the tenant get connections to its next place ready. */
+export async function announceArrival(db: Database, id: string): Promise<void> {
+  await sql`select catalog.announce_arrival(${id})`.execute(db)
+}
+
+function toMove(row: Selectable<CatalogTables['move']>): Move {
+  const open = row.switched_at !== null && row.state === 'active'
+  return {
+    id: row.id,
+    tenantId: row.tenant_id,
+    state: row.state,
+    source: {
+      strategy: row.source_strategy,
+      server: row.source_server,
+      database: row.source_database,
+      schema: row.source_schema,
+    },
+    target: {
+      strategy: row.target_strategy,
+      server: row.target_server,
+      database: row.target_database,
+      schema: row.target_schema,
+    },
+    plan: row.plan_id,
+    request: row.request,
+    progress: row.progress,
+    failure: row.failure,
+    createdAt: row.created_at,
+    switchedAt: row.switched_at,
+    rollbackUntil: open ? new Date((row.switched_at?.getTime() ?? 0) + Number(row.window_ms)) : null,
+    finishedAt: row.finished_at,
+  }
+}

@@ -1,0 +1,88 @@
+import type { Strategy } from './tenant.ts'
+
+/**
+ * How far a move is.
+ *
+ *   planned ─→ copying ─→ streaming ─→ switched ─→ active ─→ purging ─→ done
+ *      └──────────┴───────────┴─→ cancelling ─→ cancelled    └─→ returning ─→ returned
+ *
+ * Up to `streaming` the source is the tenant's only place, and what the target has can be thrown away. With `switched` the
+ * tenant lives in the target, and the move only goes forward. While it is `active` the way back is open.
+ */
+export type MoveState =
+  | 'planned'
+  | 'copying'
+  | 'streaming'
+  | 'switched'
+  | 'active'
+  | 'returning'
+  | 'purging'
+  | 'cancelling'
+  | 'done'
+  | 'returned'
+  | 'cancelled'
+
+/** What somebody has asked the process that moves the tenant for. */
+export type MoveRequest = 'cancel' | 'rollback' | 'finish'
+
+/** A place as the record of a move names it. */
+export interface MovePlace {
+  readonly strategy: Strategy
+  readonly server: string
+  readonly database: string
+  readonly schema: string
+}
+
+/** What has been done of a move. */
+export interface MoveProgress {
+  /** Rows and bytes of the copy, so far. */
+  readonly rowsCopied?: number
+  readonly bytesCopied?: number
+  /** Rows per second of the copy. */
+  readonly rowsPerSecond?: number
+  /** Estimated when the copy begins. */
+  readonly rowsExpected?: number
+  /** Changes that were applied behind the copy. */
+  readonly changesApplied?: number
+  /** How long a marker takes from the source's log to the target. */
+  readonly lagMs?: number
+  /** Cutovers that had to be given up, for example behind a transaction that did not end. */
+  readonly cutoversFailed?: number
+  /** How long the tenant's lock was held when it was switched. */
+  readonly lockedMs?: number
+}
+
+/** A tenant's way from one place to another. */
+export interface Move {
+  readonly id: string
+  readonly tenantId: string
+  readonly state: MoveState
+  readonly source: MovePlace
+  readonly target: MovePlace
+  /** The plan the tenant gets when it has arrived; null when it keeps its own. */
+  readonly plan: string | null
+  readonly request: MoveRequest | null
+  readonly progress: MoveProgress
+  /** Why it does not go on, when it does not. */
+  readonly failure: string | null
+  readonly createdAt: Date
+  readonly switchedAt: Date | null
+  /** Until when the way back is open; null before the switch, and when there is none. */
+  readonly rollbackUntil: Date | null
+  readonly finishedAt: Date | null
+}
+
+/** The place that a tenant leaves, and the one it comes to. */
+export type EndRole = 'source' | 'target'
+
+const finalStates: ReadonlySet<MoveState> = new Set(['done', 'returned', 'cancelled'])
+
+export function isFinished({ state }: Pick<Move, 'state'>): boolean {
+  return finalStates.has(state)
+}
+
+/** Names of what a move makes in a database: its publication and its slot. */
+export function streamNames(moveId: string, from: EndRole): { publication: string; slot: string } {
+  const name = `quickscale_${moveId.replaceAll('-', '')}_${from === 'source' ? 'there' : 'back'}`
+  return { publication: name, slot: name }
+}

@@ -1,0 +1,66 @@
+import { Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type pg from 'pg'
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import { quoteLiteral, quoteQualified } from '../identifiers.ts'
+import type { MoveProgress } from '../move.ts'
+import type { End } from './end.ts'
+import { columnList, type MovedTable } from './tables.ts'
+import type { Throttle } from './throttle.ts'
+
+/** What a copy is made with. */
+export interface CopyWork {
+  readonly source: End
+  readonly target: End
+  readonly tables: readonly MovedTable[]
+  readonly tenantId: string
+  /** In a transaction with the slot's snapshot. */
+  readonly reader: pg.Client
+  /** To the target, in the role of a replica. */
+  readonly writer: pg.Client
+  readonly throttle: Throttle
+  readonly signal: AbortSignal
+  onProgress(progress: MoveProgress): void
+}
+
+/** Copies all rows of the tenant, table by table, without ever holding more than a few buffers of them. */
+export async function copyRows(work: CopyWork): Promise<MoveProgress> {
+  const startedAt = performance.now()
+  let [rowsCopied, bytesCopied] = [0, 0]
+  const tell = () => {
+    const seconds = Math.max(0.001, (performance.now() - startedAt) / 1000)
+    const progress = { rowsCopied, bytesCopied, rowsPerSecond: Math.round(rowsCopied / seconds) }
+    work.onProgress(progress)
+    return progress
+  }
+  for (const table of work.tables) {
+    rowsCopied += await copyTable(work, table, (bytes) => {
+      bytesCopied += bytes
+      tell()
+    })
+  }
+  return tell()
+}
+
+async function copyTable(
+  { source, target, tenantId, reader, writer, throttle, signal }: CopyWork,
+  table: MovedTable,
+  count: (bytes: number) => void,
+): Promise<number> {
+  // In binary form some types name others by number, and numbers are each database's own.
+  const format = table.columns.every(({ portable }) => portable) ? 'binary' : 'text'
+  const columns = columnList(table)
+  const rows = `select ${columns} from ${quoteQualified(source.place.schemaName, table.name)}
+     where tenant_id = ${quoteLiteral(tenantId)}`
+  const into = quoteQualified(target.place.schemaName, table.name)
+  const reading = reader.query(copyTo(`copy (${rows}) to stdout (format ${format})`))
+  const writing = writer.query(copyFrom(`copy ${into} (${columns}) from stdin (format ${format})`))
+  const slowing = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      count(chunk.length)
+      throttle.pass(chunk.length).then(() => done(null, chunk), done)
+    },
+  })
+  await pipeline(reading, slowing, writing, { signal })
+  return writing.rowCount
+}

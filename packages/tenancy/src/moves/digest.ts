@@ -1,0 +1,71 @@
+import type pg from 'pg'
+import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { columnsOf, keyCondition, unnested } from './apply.ts'
+import { columnList, type MovedTable, rowsOf } from './tables.ts'
+
+/** Rows of one table: how many, and a digest of them that does not depend on their order. */
+interface Digest {
+  readonly count: string
+  readonly digest: string
+}
+
+/** Rows have different keys, so no two of them cancel each other out. */
+function digestOf(columns: string): string {
+  return `count(*)::text as count, coalesce(bit_xor(('x' || md5(row(${columns})::text))::bit(128))::text, '') as digest`
+}
+
+/** All rows of the tenant, table by table, with what the client's snapshot shows. */
+export async function digestTables(
+  client: pg.ClientBase,
+  schema: string,
+  tables: readonly MovedTable[],
+  tenantId: string,
+): Promise<Map<string, Digest>> {
+  const digests = new Map<string, Digest>()
+  for (const table of tables) {
+    const { rows } = await client.query<Digest>(
+      `select ${digestOf(columnList(table))} from ${rowsOf(schema, table)}`,
+      [tenantId],
+    )
+    if (rows[0] !== undefined) digests.set(table.name, rows[0])
+  }
+  return digests
+}
+
+/** The rows with these keys, table by table. */
+export async function digestKeys(
+  client: pg.ClientBase,
+  schema: string,
+  tables: readonly MovedTable[],
+  keys: ReadonlyMap<string, readonly (readonly string[])[]>,
+): Promise<Map<string, Digest>> {
+  const digests = new Map<string, Digest>()
+  for (const table of tables) {
+    const wanted = keys.get(table.name)
+    if (wanted === undefined) continue
+    const columns = table.columns.map(({ name }) => `moved.${quoteIdentifier(name)}`).join(', ')
+    const { rows } = await client.query<Digest>(
+      `select ${digestOf(columns)} from ${quoteQualified(schema, table.name)} as moved, ${unnested(table.key)}
+        where ${keyCondition(table)}`,
+      columnsOf(table.key.length, wanted),
+    )
+    if (rows[0] !== undefined) digests.set(table.name, rows[0])
+  }
+  return digests
+}
+
+/** In what tables two sets of rows differ, in words. */
+export function differingTables(
+  here: ReadonlyMap<string, Digest>,
+  there: ReadonlyMap<string, Digest>,
+): string[] {
+  return [...here].flatMap(([name, { count, digest }]) => {
+    const other = there.get(name)
+    if (other?.count === count && other.digest === digest) return []
+    return [
+      other?.count === count
+        ? `rows of ${name} have other values`
+        : `${name} has ${count} rows here and ${other?.count ?? 'none'} there`,
+    ]
+  })
+}

@@ -1,0 +1,180 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { findMove, type HeldMove, leaseMove, recordMove, requestMove } from '../catalog/moves.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Move, MoveProgress, MoveState } from '../move.ts'
+import { isOpen } from '../strategies/databases.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import { UnexpectedRelation } from './changes.ts'
+import { claimEnd, endOf } from './end.ts'
+import { CancelRequested, Reporter } from './reporter.ts'
+import { evictEarlierHolder, withSessions } from './session.ts'
+import {
+  arriveStep,
+  cancelStep,
+  copyStep,
+  purgeStep,
+  returnStep,
+  type StepWork,
+  switchStep,
+  TablesChanged,
+} from './steps.ts'
+
+/** How a move is worked on. */
+export interface DriveOptions {
+  /** Stops the work where it is; the move can be resumed. */
+  readonly signal?: AbortSignal
+  /** Part of the time that the copy uses, 0 to 1: less of it disturbs others less. @defaultValue 0.5 */
+  readonly copyShare?: number
+  /** Called when something has been done. */
+  onProgress?(move: Pick<Move, 'id' | 'state' | 'progress'>): void
+}
+
+type Step = (work: StepWork) => Promise<void>
+
+const steps: Partial<Record<MoveState, Step>> = {
+  planned: copyStep,
+  copying: copyStep,
+  streaming: switchStep,
+  switched: arriveStep,
+  returning: returnStep,
+  purging: purgeStep,
+  cancelling: cancelStep,
+}
+
+/** Here the tenant still lives at the source, and nothing else has been decided. */
+const beforeSwitch: ReadonlySet<MoveState> = new Set(['planned', 'copying', 'streaming'])
+
+/**
+ * Takes a move over and brings it on, step by step, until it is finished or waits with the way back open. Whoever else had it can do
+ * nothing more of it.
+ *
+ * @throws QuickScaleError `MOVE_NOT_FOUND`, `MOVE_TAKEN_OVER`, `MOVE_STALLED`, `MOVE_REFUSED` when it was taken back because rows
+ *   would not fit
+ */
+export async function driveMove(workshop: Workshop, id: string, options: DriveOptions = {}): Promise<Move> {
+  const { db } = workshop.catalog
+  let refusal: unknown = null
+  for (let failures = 0; ; ) {
+    const held = await settleState(workshop, await leaseMove(db, id))
+    const step = steps[held.state]
+    if (step === undefined) {
+      if (refusal !== null) throw refusal
+      return await requireMove(db, id)
+    }
+    try {
+      await runStep(workshop, held, step, options)
+      failures = 0
+    } catch (error) {
+      failures += 1
+      refusal = (await recover(workshop, held, error, failures)) ?? refusal
+      options.signal?.throwIfAborted()
+    }
+  }
+}
+
+async function requireMove(db: Workshop['catalog']['db'], id: string): Promise<Move> {
+  const move = await findMove(db, id)
+  if (move === null) throw new QuickScaleError('MOVE_NOT_FOUND', { move: id })
+  return move
+}
+
+async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: DriveOptions): Promise<void> {
+  const tell = (progress: MoveProgress) => options.onProgress?.({ id: held.id, state: held.state, progress })
+  tell(held.progress)
+  const reporter = new Reporter(workshop, held, { signal: options.signal ?? null, onProgress: tell })
+  try {
+    reporter.signal.throwIfAborted()
+    await evict(workshop, held)
+    await withSessions(workshop.servers, held.id, (sessions) =>
+      step({ workshop, held, sessions, reporter, copyShare: options.copyShare ?? defaultCopyShare }),
+    )
+  } finally {
+    await reporter.close()
+  }
+}
+
+async function evict(workshop: Workshop, held: HeldMove): Promise<void> {
+  for (const database of [held.sourceDatabase, held.targetDatabase]) {
+    if (database?.ready && (await isOpen(workshop, database))) {
+      await evictEarlierHolder(workshop.servers, held.id, database)
+    }
+  }
+}
+
+const defaultCopyShare = 0.5
+
+/** What the places say counts more than what the catalog has heard; then what somebody has asked for. */
+async function settleState(workshop: Workshop, held: HeldMove): Promise<HeldMove> {
+  const { db } = workshop.catalog
+  const become = async (state: MoveState): Promise<HeldMove> => {
+    await recordMove(db, held, { state, ...(state === 'switched' ? { switched: true } : {}) })
+    return { ...held, state }
+  }
+  if (beforeSwitch.has(held.state) && (held.state !== 'planned' || held.request === 'cancel')) {
+    const { place } = endOf(held, 'source')
+    const source = await workshop.servers.connected(place.database, (client) =>
+      claimEnd(client, held, 'source', 'planned'),
+    )
+    if (source.state === 'switched') return await become('switched')
+    if (held.request === 'cancel') return await become('cancelling')
+  }
+  if (held.state === 'active') {
+    if (held.request === 'rollback' && held.windowMs > 0) return await become('returning')
+    const over = held.rollbackUntil !== null && held.rollbackUntil.getTime() <= Date.now()
+    if (over || held.request === 'finish') return await become('purging')
+  }
+  return held
+}
+
+/**
+ * Decides how it goes on after a step has failed: again, from the beginning, back, or not at all.
+ *
+ * @returns what is to be thrown when the move has been taken back; null otherwise
+ */
+async function recover(
+  workshop: Workshop,
+  held: HeldMove,
+  error: unknown,
+  failures: number,
+): Promise<unknown> {
+  const { db } = workshop.catalog
+  const cause = unwrap(error)
+  // The request is seen by the next look at the state.
+  if (cause instanceof CancelRequested) return null
+  if (cause instanceof TablesChanged || cause instanceof UnexpectedRelation) {
+    if (!beforeSwitch.has(held.state)) return await giveUp(workshop, held, cause)
+    if (failures > limits.attemptsMax) return await giveUp(workshop, held, cause)
+    const known = await workshop.servers.connected(endOf(held, 'source').place.database, (client) =>
+      claimEnd(client, { ...held, lease: held.lease + 1 }, 'source', 'planned'),
+    )
+    if (known.state !== 'switched') await recordMove(db, held, { state: 'planned' })
+    return null
+  }
+  if (cause instanceof QuickScaleError) {
+    if (cause.code === 'MOVE_TAKEN_OVER') throw cause
+    if (cause.code === 'MOVE_REFUSED') {
+      await recordMove(db, held, { failure: cause.message })
+      await requestMove(db, held.id, 'cancel')
+      return cause
+    }
+    if (cause.code === 'MOVE_STALLED') return await giveUp(workshop, held, cause)
+  }
+  if (failures > limits.attemptsMax) return await giveUp(workshop, held, cause)
+  await sleep(limits.retryPauseMsMax * failures)
+  return null
+}
+
+/** The move stays as it is, and can be resumed. */
+async function giveUp({ catalog }: Workshop, held: HeldMove, error: unknown): Promise<never> {
+  const failure = error instanceof Error ? error.message : String(error)
+  await recordMove(catalog.db, held, { failure })
+  throw error
+}
+
+/** A pipeline that was aborted says only that. */
+function unwrap(error: unknown): unknown {
+  return error instanceof Error && error.name === 'AbortError' && error.cause !== undefined
+    ? error.cause
+    : error
+}

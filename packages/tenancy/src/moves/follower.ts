@@ -1,0 +1,251 @@
+import { randomBytes } from 'node:crypto'
+import type pg from 'pg'
+import type { HeldMove } from '../catalog/moves.ts'
+import { QuickScaleError } from '../errors.ts'
+import { inTransaction } from '../in-transaction.ts'
+import { limits } from '../limits.ts'
+import { applyFates } from './apply.ts'
+import { Changes } from './changes.ts'
+import { type End, writeEnd } from './end.ts'
+import { MARKER_PREFIX, type Message } from './stream/pgoutput.ts'
+import { type StreamSource, type Subscription, subscribe } from './stream/subscription.ts'
+import type { MovedTable } from './tables.ts'
+
+type Change = Extract<Message, { kind: 'insert' | 'update' | 'delete' }>
+
+/** What waits to be done at the other end, in the order in which it came. */
+type Step = ChangesStep | { readonly kind: 'marker'; readonly content: string }
+
+interface ChangesStep {
+  readonly kind: 'changes'
+  readonly changes: Changes
+  /** Where the last of its transactions ended in the log. */
+  endLsn: string
+}
+
+/**
+ * Applies what is committed at one end to the other: whole transactions, together with the position in the log, in one
+ * transaction there. What is applied is what was decoded since the last time, so that it keeps up by itself when it falls behind.
+ */
+export class Follower {
+  readonly #held: HeldMove
+  readonly #to: End
+  readonly #tables: readonly MovedTable[]
+  readonly #byName: ReadonlyMap<string, MovedTable>
+  readonly #client: pg.ClientBase
+  #subscription: Subscription | null = null
+  #transaction: Change[] = []
+  #steps: Step[] = []
+  #backlog = 0
+  #running = false
+  #drained: (() => void)[] = []
+  readonly #waiting = new Map<string, Arrival>()
+  #failure: Error | null = null
+  /** Keys of the rows that were written since {@link forgetTouched}, by table. */
+  #touched = new Map<string, Map<string, readonly string[]>>()
+  #touchedCount = 0
+  #applied = 0
+
+  /** @param client to the end that follows, in the role of a replica */
+  constructor(held: HeldMove, to: End, tables: readonly MovedTable[], client: pg.ClientBase) {
+    this.#held = held
+    this.#to = to
+    this.#tables = tables
+    this.#byName = new Map(tables.map((table) => [table.name, table]))
+    this.#client = client
+  }
+
+  /** Changes of rows that have been applied. */
+  get applied(): number {
+    return this.#applied
+  }
+
+  get touched(): ReadonlyMap<string, readonly (readonly string[])[]> {
+    return new Map([...this.#touched].map(([name, keys]) => [name, [...keys.values()]]))
+  }
+
+  get touchedCount(): number {
+    return this.#touchedCount
+  }
+
+  forgetTouched(): void {
+    this.#touched = new Map()
+    this.#touchedCount = 0
+  }
+
+  async start(source: StreamSource): Promise<void> {
+    this.#subscription = await subscribe(
+      source,
+      (message) => this.#receive(message),
+      (error) => this.#fail(error),
+    )
+  }
+
+  /** Throws what has ended the stream, if anything. */
+  assertRunning(): void {
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  /**
+   * Writes a marker into the log at the other end, and waits until all that was committed before has been applied.
+   *
+   * @param emitter writes it; not transactional, because one in a transaction would be decoded after its commit only
+   * @param onReached runs before anything that came after the marker is applied
+   * @returns milliseconds that it took
+   */
+  async reachNow(
+    emitter: pg.ClientBase,
+    onReached: () => Promise<void> = async () => undefined,
+  ): Promise<number> {
+    const marker = this.expectMarker(onReached)
+    const startedAt = performance.now()
+    await emitter.query(marker.statement)
+    await marker.reached
+    return performance.now() - startedAt
+  }
+
+  /** A marker to be written with a statement of one's own. */
+  expectMarker(onReached: () => Promise<void> = async () => undefined): {
+    readonly statement: string
+    readonly reached: Promise<void>
+  } {
+    this.assertRunning()
+    const nonce = randomBytes(16).toString('hex')
+    const reached = new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(nonce)
+        const reason = `a marker did not come through the log within ${limits.markerWaitMs} ms`
+        reject(new QuickScaleError('MOVE_STALLED', { move: this.#held.id, reason }))
+      }, limits.markerWaitMs)
+      const settle = (error: Error | null) => {
+        clearTimeout(timer)
+        this.#waiting.delete(nonce)
+        if (error === null) resolve()
+        else reject(error)
+      }
+      this.#waiting.set(nonce, { onReached, settle })
+    })
+    // Whoever gives up before it waits for it is not told here.
+    reached.catch(() => undefined)
+    return {
+      statement: `select pg_logical_emit_message(false, '${MARKER_PREFIX}', '${nonce}', true)`,
+      reached,
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#subscription?.close()
+    this.#fail(new Error('the stream was closed'))
+    while (this.#running) await new Promise<void>((resolve) => this.#drained.push(resolve))
+  }
+
+  #receive(message: Message): Promise<void> | undefined {
+    if (this.#failure !== null) return undefined
+    try {
+      switch (message.kind) {
+        case 'insert':
+        case 'update':
+        case 'delete':
+          this.#transaction.push(message)
+          break
+        case 'commit':
+          this.#queueTransaction(message.endLsn)
+          break
+        case 'marker':
+          this.#steps.push({ kind: 'marker', content: message.content })
+          this.#run()
+          break
+        default:
+          break
+      }
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)))
+    }
+    if (this.#backlog < limits.applyBacklogMax) return undefined
+    return new Promise((resolve) => this.#drained.push(resolve))
+  }
+
+  #queueTransaction(endLsn: string): void {
+    const changes = this.#transaction
+    this.#transaction = []
+    // Of a transaction that wrote nothing of this tenant.
+    if (changes.length === 0) return
+    const last = this.#steps.at(-1)
+    const room = last?.kind === 'changes' && last.changes.count < limits.applyBatchMax
+    const step: ChangesStep = room ? last : { kind: 'changes', changes: new Changes(this.#tables), endLsn }
+    if (!room) this.#steps.push(step)
+    for (const change of changes) step.changes.add(change)
+    step.endLsn = endLsn
+    this.#backlog += changes.length
+    this.#run()
+  }
+
+  #run(): void {
+    if (this.#running) return
+    this.#running = true
+    this.#work()
+      .catch((error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))))
+      .finally(() => {
+        this.#running = false
+        this.#release()
+      })
+  }
+
+  async #work(): Promise<void> {
+    for (let step = this.#steps.shift(); step !== undefined; step = this.#steps.shift()) {
+      if (this.#failure !== null) return
+      if (step.kind === 'marker') await this.#arrive(step.content)
+      else await this.#apply(step.changes, step.endLsn)
+      this.#backlog = this.#steps.reduce(
+        (sum, each) => sum + (each.kind === 'changes' ? each.changes.count : 0),
+        0,
+      )
+      if (this.#backlog < limits.applyBacklogMax) this.#release()
+    }
+  }
+
+  async #arrive(content: string): Promise<void> {
+    const arrival = this.#waiting.get(content)
+    // Of an earlier holder of the move.
+    if (arrival === undefined) return
+    await arrival.onReached()
+    arrival.settle(null)
+  }
+
+  async #apply(changes: Changes, endLsn: string): Promise<void> {
+    const fates = changes.take()
+    await inTransaction(this.#client, async () => {
+      for (const [name, rows] of fates) {
+        const table = this.#byName.get(name)
+        if (table !== undefined) await applyFates(this.#client, this.#to.place.schemaName, table, rows)
+      }
+      await writeEnd(this.#client, this.#held, this.#to.role, { position: endLsn })
+    })
+    for (const [name, rows] of fates) {
+      const keys = this.#touched.get(name) ?? new Map<string, readonly string[]>()
+      this.#touched.set(name, keys)
+      for (const { key } of rows) {
+        const text = key.join('\0')
+        if (!keys.has(text)) this.#touchedCount += 1
+        keys.set(text, key)
+      }
+      this.#applied += rows.length
+    }
+    await this.#subscription?.acknowledge(endLsn)
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error
+    for (const { settle } of this.#waiting.values()) settle(this.#failure)
+    this.#release()
+  }
+
+  #release(): void {
+    for (const resolve of this.#drained.splice(0)) resolve()
+  }
+}
+
+interface Arrival {
+  readonly onReached: () => Promise<void>
+  readonly settle: (error: Error | null) => void
+}

@@ -1,0 +1,133 @@
+import { findMove, findUnfinishedMove, listMoves, requestMove } from '../catalog/moves.ts'
+import { findTenant, parseTenantKey } from '../catalog/tenants.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { isFinished, type Move, type MoveRequest, type MoveState } from '../move.ts'
+import type { Plans } from '../placements/reserve.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import { type DriveOptions, driveMove } from './drive.ts'
+import { type Destination, type MovePlan, planMove, recordPlan } from './plan.ts'
+
+/** What a resumption has done. */
+export interface ResumeReport {
+  /** Moves that were brought on. */
+  readonly moves: readonly Move[]
+  /** Moves that the next one will try again. */
+  readonly failed: readonly { readonly move: string; readonly error: unknown }[]
+}
+
+/** Tenants on their way from one place to another, while they work. */
+export interface Moves {
+  /**
+   * What a move would do, and what is in its way; changes nothing.
+   *
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_MOVING`, `PLAN_UNKNOWN`, `PLACEMENT_REFUSED`, `SERVER_UNKNOWN`
+   * @example
+   * const { target, size, obstacles } = await tenancy.moves.plan('acme', { to: 'database' })
+   */
+  plan(key: string, destination: Destination): Promise<MovePlan>
+  /**
+   * Moves a tenant, and settles when it lives at its destination. Its work goes on meanwhile; for some milliseconds its
+   * statements wait. When this process ends before, `resume()` goes on.
+   *
+   * @throws QuickScaleError `MOVE_REFUSED` with all that is in the way, `MOVE_STALLED`, `MOVE_TAKEN_OVER`, and what
+   *   {@link Moves.plan} throws
+   * @example
+   * const move = await tenancy.moves.start('acme', { to: 'database', onProgress: ({ state }) => console.log(state) })
+   */
+  start(key: string, options: Destination & DriveOptions): Promise<Move>
+  /** @param key the move's id, or a tenant that is on the move @throws QuickScaleError `MOVE_NOT_FOUND` */
+  get(key: string): Promise<Move>
+  /** The newest ones first. */
+  list(filter?: { tenant?: string; unfinished?: boolean; limit?: number }): Promise<Move[]>
+  /** Takes a move back that has not been switched: nothing is left at the target. @throws QuickScaleError `MOVE_OVER` */
+  cancel(key: string, options?: DriveOptions): Promise<Move>
+  /** Moves the tenant back, with all that it wrote since; while the way back is open. @throws QuickScaleError `MOVE_OVER` */
+  rollback(key: string, options?: DriveOptions): Promise<Move>
+  /** Closes the way back, and takes away what is left at the source. @throws QuickScaleError `MOVE_OVER` */
+  finish(key: string, options?: DriveOptions): Promise<Move>
+  /** Goes on with what was interrupted, and finishes moves whose way back is over. */
+  resume(options?: DriveOptions): Promise<ResumeReport>
+}
+
+export function createMoves(workshop: Workshop, plans: Plans): Moves {
+  const { db } = workshop.catalog
+  const get = async (key: string): Promise<Move> => {
+    const read = parseTenantKey(key)
+    const byId = 'id' in read ? await findMove(db, read.id) : null
+    if (byId !== null) return byId
+    const tenant = await findTenant(db, read)
+    const move = tenant === null ? null : await findUnfinishedMove(db, tenant.id)
+    const latest =
+      move ?? (tenant === null ? null : ((await listMoves(db, { tenantId: tenant.id, limit: 1 }))[0] ?? null))
+    if (latest === null) throw new QuickScaleError('MOVE_NOT_FOUND', { move: key })
+    return latest
+  }
+  const ask = async (key: string, request: MoveRequest, options: DriveOptions): Promise<Move> => {
+    const move = await get(key)
+    if (outcomes[request].includes(move.state)) return move
+    if (!askable[request].includes(move.state) || (request === 'rollback' && move.rollbackUntil === null)) {
+      throw new QuickScaleError('MOVE_OVER', { move: move.id, request, state: move.state })
+    }
+    await requestMove(db, move.id, request)
+    const after = await driveMove(workshop, move.id, options)
+    if (!outcomes[request].includes(after.state)) {
+      throw new QuickScaleError('MOVE_OVER', { move: move.id, request, state: after.state })
+    }
+    return after
+  }
+  return {
+    plan: (key, destination) => planMove(workshop, plans, key, destination),
+    start: async (key, options) => {
+      const move = await recordPlan(workshop, plans, key, options)
+      return await driveMove(workshop, move.id, options)
+    },
+    get,
+    list: async ({ tenant, unfinished, limit = 100 } = {}) => {
+      const found = tenant === undefined ? undefined : await findTenant(db, parseTenantKey(tenant))
+      if (found === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: tenant })
+      return await listMoves(db, {
+        ...(found === undefined ? {} : { tenantId: found.id }),
+        ...(unfinished === undefined ? {} : { unfinished }),
+        limit: Math.min(Math.max(1, Math.trunc(limit)), limits.movesPerPageMax),
+      })
+    },
+    cancel: (key, options = {}) => ask(key, 'cancel', options),
+    rollback: (key, options = {}) => ask(key, 'rollback', options),
+    finish: (key, options = {}) => ask(key, 'finish', options),
+    resume: async (options = {}) => {
+      const waiting = (await listMoves(db, { unfinished: true, limit: limits.movesPerPageMax })).filter(isDue)
+      const report = { moves: [] as Move[], failed: [] as { move: string; error: unknown }[] }
+      const work = async () => {
+        for (let move = waiting.pop(); move !== undefined; move = waiting.pop()) {
+          try {
+            report.moves.push(await driveMove(workshop, move.id, options))
+          } catch (error) {
+            report.failed.push({ move: move.id, error })
+          }
+        }
+      }
+      await Promise.all(Array.from({ length: limits.movesConcurrency }, work))
+      return report
+    },
+  }
+}
+
+const askable: Readonly<Record<MoveRequest, readonly MoveState[]>> = {
+  cancel: ['planned', 'copying', 'streaming', 'cancelling'],
+  rollback: ['active', 'returning'],
+  finish: ['active', 'purging'],
+}
+
+const outcomes: Readonly<Record<MoveRequest, readonly MoveState[]>> = {
+  cancel: ['cancelled'],
+  rollback: ['returned'],
+  finish: ['done'],
+}
+
+/** One that waits with its way back open needs nobody. */
+function isDue(move: Move): boolean {
+  if (isFinished(move)) return false
+  const open = move.state === 'active' && (move.rollbackUntil?.getTime() ?? 0) > Date.now()
+  return !open || move.request !== null
+}

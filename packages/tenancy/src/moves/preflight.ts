@@ -1,0 +1,145 @@
+import type pg from 'pg'
+import { findUnfinishedMove } from '../catalog/moves.ts'
+import { QuickScaleError } from '../errors.ts'
+import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { limits } from '../limits.ts'
+import type { Placed } from '../placements/reserve.ts'
+import { installationNames, type Workshop } from '../strategies/strategy.ts'
+import type { Tenant } from '../tenant.ts'
+import { differencesBetween, type MovedTable, readTables } from './tables.ts'
+
+/** How much there is to move. */
+export interface TenantSize {
+  readonly tables: number
+  readonly rows: number
+}
+
+/**
+ * What is in the way of a move, in words that name it; changes nothing.
+ *
+ * @throws QuickScaleError `TENANT_MOVING`
+ */
+export async function findObstacles(
+  workshop: Workshop,
+  tenant: Tenant,
+  source: Placed,
+  target: Placed,
+): Promise<{ size: TenantSize; obstacles: string[] }> {
+  if ((await findUnfinishedMove(workshop.catalog.db, tenant.id)) !== null) {
+    throw new QuickScaleError('TENANT_MOVING', { key: tenant.slug })
+  }
+  const { servers } = workshop
+  const { tables, rows, obstacles } = await servers.connected(source.place.database, async (client) => {
+    const found = await readTables(client, source.place.schemaName)
+    return {
+      tables: found,
+      rows: await countRows(client, source, found, tenant.id),
+      obstacles: [...(await findServerObstacles(client, source.place.database.server)), ...keyless(found)],
+    }
+  })
+  const remote = source.place.database.server !== target.place.database.server
+  const there = remote
+    ? await servers.onServer(target.place.database.server, (client) =>
+        findServerObstacles(client, target.place.database.server),
+      )
+    : []
+  const reference = await readReference(workshop, target)
+  return {
+    size: { tables: tables.length, rows },
+    obstacles: [...obstacles, ...there, ...(reference === null ? [] : differencesBetween(tables, reference))],
+  }
+}
+
+/** Tables as the target will have them: those of its database, or of the template it is made from. */
+async function readReference(workshop: Workshop, { strategy, place }: Placed): Promise<MovedTable[] | null> {
+  if (strategy !== 'database' && !place.database.ready) return null
+  const { template } = installationNames(workshop.installation)
+  const database =
+    strategy === 'database' ? { server: place.database.server, name: template } : place.database
+  return await workshop.servers.connected(database, (client) => readTables(client, 'app'))
+}
+
+function keyless(tables: readonly MovedTable[]): string[] {
+  return tables
+    .filter(({ key }) => key.length === 0)
+    .map(({ name }) => `table ${name} has no primary key, by which a changed row could be found`)
+}
+
+async function countRows(
+  client: pg.ClientBase,
+  { place }: Placed,
+  tables: readonly MovedTable[],
+  tenantId: string,
+): Promise<number> {
+  let total = 0
+  for (const { name } of tables) {
+    const { rows } = await client.query<{ count: number }>(
+      `select count(*)::float8 as count from ${quoteQualified(place.schemaName, name)} where tenant_id = $1`,
+      [tenantId],
+    )
+    total += rows[0]?.count ?? 0
+  }
+  return total
+}
+
+interface Facts {
+  readonly version: number
+  readonly walLevel: string
+  readonly freeSlots: number
+  readonly replicates: boolean
+  readonly replaces: boolean
+  readonly user: string
+  readonly prepared: readonly string[]
+  readonly old: readonly number[]
+}
+
+async function findServerObstacles(client: pg.ClientBase, server: string): Promise<string[]> {
+  const { rows } = await client.query<Facts>(
+    `select current_setting('server_version_num')::integer / 10000 as version,
+            current_setting('wal_level') as "walLevel",
+            least(current_setting('max_replication_slots')::integer - (select count(*) from pg_replication_slots),
+                  current_setting('max_wal_senders')::integer - (select count(*) from pg_stat_replication))::integer
+              as "freeSlots",
+            rolsuper or rolreplication as replicates,
+            rolsuper or case when current_setting('server_version_num')::integer >= 150000
+                             then has_parameter_privilege('session_replication_role', 'set') end as replaces,
+            rolname::text as user,
+            array(select gid::text from pg_prepared_xacts where database = current_database()) as prepared,
+            array(select pid from pg_stat_activity
+                   where xact_start < now() - make_interval(secs => $1) and backend_xid is not null) as old
+       from pg_roles where rolname = current_user`,
+    [limits.slotWaitMs / 1000],
+  )
+  const [facts] = rows
+  if (facts === undefined) return [`the administrator of ${server} has no role`]
+  const user = quoteIdentifier(facts.user)
+  return [
+    ...(facts.version < versionMin
+      ? [`${server} is version ${facts.version}, and moves need ${versionMin}`]
+      : []),
+    ...(facts.walLevel === 'logical' ? [] : [`wal_level of ${server} is ${facts.walLevel}, not logical`]),
+    ...(facts.freeSlots >= slotsNeeded
+      ? []
+      : [
+          `${server} has ${facts.freeSlots} free replication slots of the ${slotsNeeded} needed: raise max_replication_slots and max_wal_senders`,
+        ]),
+    ...(facts.replicates
+      ? []
+      : [`the administrator of ${server} may not replicate: ALTER ROLE ${user} REPLICATION`]),
+    ...(facts.replaces
+      ? []
+      : [
+          `the administrator of ${server} may not switch triggers off: GRANT SET ON PARAMETER session_replication_role TO ${user}`,
+        ]),
+    ...facts.prepared.map(
+      (gid) =>
+        `prepared transaction ${gid} on ${server} may hold the tenant's lock: commit it or roll it back`,
+    ),
+    ...facts.old.map((pid) => `process ${pid} of ${server} has had a transaction open for a minute: end it`),
+  ]
+}
+
+/** transaction_timeout, and markers that are flushed. */
+const versionMin = 17
+/** One for the way there, one for the way back. */
+const slotsNeeded = 2

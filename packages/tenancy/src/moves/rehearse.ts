@@ -1,0 +1,99 @@
+import pg from 'pg'
+import type { HeldMove } from '../catalog/moves.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { End } from './end.ts'
+import type { Follower } from './follower.ts'
+import { pushSequences, readSequences } from './sequences.ts'
+import type { Sessions } from './session.ts'
+import { compareSnapshots, isOccupied, lockTenant, releaseSnapshot, takeSnapshot } from './snapshots.ts'
+import type { MovedTable } from './tables.ts'
+
+/** The connections that work on one direction of a move. */
+export interface Crossing {
+  readonly held: HeldMove
+  readonly from: End
+  readonly to: End
+  readonly tables: readonly MovedTable[]
+  readonly follower: Follower
+  /** Takes the tenant's lock. */
+  readonly locker: pg.Client
+  /** Sees rows of the place that is left, and of the other. */
+  readonly here: pg.Client
+  readonly there: pg.Client
+}
+
+export async function openCrossing(
+  sessions: Sessions,
+  crossing: Omit<Crossing, 'locker' | 'here' | 'there'>,
+): Promise<Crossing> {
+  const [locker, here, there] = await Promise.all([
+    sessions.open(crossing.from.place.database, 'lock'),
+    sessions.open(crossing.from.place.database, 'compare'),
+    sessions.open(crossing.to.place.database, 'compare'),
+  ])
+  await here.query(`set search_path to ${crossing.from.place.schemaName}, extensions`)
+  await there.query(`set search_path to ${crossing.to.place.schemaName}, extensions`)
+  return { ...crossing, locker, here, there }
+}
+
+/** Why the tenant could not be locked this time; nothing has happened. */
+export class Occupied extends Error {}
+
+/**
+ * Proves that both places have the same rows: at one moment, all of them, with an enumeration of its own. The tenant is
+ * locked for the few milliseconds in which that moment is fixed. From then on only rows that are touched have to be compared.
+ *
+ * @returns milliseconds that a marker took through the log
+ * @throws Occupied
+ * @throws QuickScaleError `MOVE_STALLED` when the places differ
+ */
+export async function rehearse(crossing: Crossing): Promise<number> {
+  const { held, from, to, tables, follower, locker, here, there } = crossing
+  if (await isOccupied(here, held.tenantId)) throw new Occupied()
+  const marker = follower.expectMarker(async () => {
+    await takeSnapshot(there)
+    follower.forgetTouched()
+  })
+  const startedAt = performance.now()
+  try {
+    await lockTenant(locker, held.tenantId, { lastMs: limits.rehearsalMs })
+    await takeSnapshot(here)
+    await locker.query(`${marker.statement}; commit`)
+  } catch (error) {
+    await releaseLock(locker)
+    await releaseSnapshot(here)
+    throw isLockTimeout(error) ? new Occupied('', { cause: error }) : error
+  }
+  try {
+    await marker.reached
+    const lagMs = performance.now() - startedAt
+    const differences = await compareSnapshots(
+      held,
+      tables,
+      { client: here, end: from },
+      { client: there, end: to },
+    )
+    if (differences.length > 0) {
+      throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: differences.join('; ') })
+    }
+    return lagMs
+  } finally {
+    await Promise.all([releaseSnapshot(here), releaseSnapshot(there)])
+  }
+}
+
+/** Sequences are not in the log. */
+export async function alignSequences({ tables, here, there }: Crossing): Promise<void> {
+  await pushSequences(there, tables, await readSequences(here, tables))
+}
+
+/** Ends the transaction that holds the tenant's lock, whatever has become of it. */
+export async function releaseLock(locker: pg.Client): Promise<void> {
+  await locker.query('rollback')
+}
+
+/** 55P03: the lock was not to be had; 25P04: the transaction took too long, and its connection is gone. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && ['55P03', '25P04'].includes(error.code ?? '')
+}

@@ -1,0 +1,90 @@
+import type { HeldMove } from '../catalog/moves.ts'
+import { QuickScaleError } from '../errors.ts'
+import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { inTransaction } from '../in-transaction.ts'
+import { limits } from '../limits.ts'
+import { dropDatabase, inspectDatabase } from '../strategies/databases.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import { countTenantRows } from '../strategies/tenant-rows.ts'
+import { type End, forgetEnd, isWithinDatabase } from './end.ts'
+import type { Sessions } from './session.ts'
+import { readTables } from './tables.ts'
+
+/**
+ * Takes away a place that the tenant does not live in, rows, fence and what it knows of the move, and looks whether anything is
+ * left. Repeatable.
+ *
+ * @throws QuickScaleError `TENANT_REMAINS`
+ */
+export async function removePlace(
+  workshop: Workshop,
+  sessions: Sessions,
+  held: HeldMove,
+  end: End,
+): Promise<void> {
+  const left =
+    end.strategy === 'database'
+      ? await removeDatabase(workshop, end)
+      : await removeShared(sessions, held, end)
+  if (left.length > 0) {
+    throw new QuickScaleError('TENANT_REMAINS', { key: held.tenantId, remains: left.join(', ') })
+  }
+}
+
+async function removeDatabase(workshop: Workshop, { place }: End): Promise<string[]> {
+  await dropDatabase(workshop, place.database)
+  const left = await inspectDatabase(workshop, place.database)
+  if (left.length === 0) {
+    await workshop.catalog.db.deleteFrom('database').where('id', '=', place.database.id).execute()
+  }
+  return left.map(({ kind, name }) => `${kind} ${name}`)
+}
+
+async function removeShared(
+  sessions: Sessions,
+  held: HeldMove,
+  { role, strategy, place }: End,
+): Promise<string[]> {
+  const client = await sessions.open(place.database, 'purge')
+  const { tenantId } = held
+  if (strategy === 'schema') {
+    await inTransaction(client, async () => {
+      await client.query(`drop schema if exists ${quoteIdentifier(place.schemaName)} cascade`)
+      await client.query('delete from quickscale.migration where schema_name = $1', [place.schemaName])
+    })
+  } else {
+    await client.query('set session_replication_role = replica')
+    for (const { name } of await readTables(client, place.schemaName)) {
+      const table = quoteQualified(place.schemaName, name)
+      // A little at a time: an old snapshot may still read what goes, and others want to write beside it.
+      for (let gone: number = limits.purgeRows; gone > 0; ) {
+        const { rowCount } = await client.query(
+          `delete from ${table} where tenant_id = $1 and ctid = any (array(
+             select ctid from ${table} where tenant_id = $1 limit ${limits.purgeRows}))`,
+          [tenantId],
+        )
+        gone = rowCount ?? 0
+      }
+    }
+  }
+  if (!isWithinDatabase(held)) {
+    await client.query(
+      `delete from quickscale.placement where tenant_id = $1 and state in ('pending', 'moved')`,
+      [tenantId],
+    )
+  }
+  await forgetEnd(client, held, role)
+  return strategy === 'schema'
+    ? await schemaLeft(client, place.schemaName)
+    : (await countTenantRows(client, place.schemaName, tenantId)).map(
+        ({ name, count }) => `${count} rows ${name}`,
+      )
+}
+
+async function schemaLeft(
+  client: { query(text: string, values: unknown[]): Promise<{ rowCount: number | null }> },
+  schema: string,
+): Promise<string[]> {
+  const { rowCount } = await client.query('select from pg_namespace where nspname = $1', [schema])
+  return rowCount === 0 ? [] : [`schema ${schema}`]
+}

@@ -1,0 +1,76 @@
+import type pg from 'pg'
+import type { HeldMove } from '../catalog/moves.ts'
+import { quoteLiteral } from '../identifiers.ts'
+import { limits } from '../limits.ts'
+import { differingTables, digestTables } from './digest.ts'
+import type { End } from './end.ts'
+import type { MovedTable } from './tables.ts'
+
+/** From here on the client sees what is committed now, until {@link releaseSnapshot}. */
+export async function takeSnapshot(client: pg.ClientBase): Promise<void> {
+  await client.query('begin isolation level repeatable read read only; select 1')
+}
+
+export async function releaseSnapshot(client: pg.ClientBase): Promise<void> {
+  await client.query('rollback')
+}
+
+/** From here on the client sees what an exported snapshot shows. */
+export async function importSnapshot(client: pg.ClientBase, snapshot: string): Promise<void> {
+  await client.query(
+    `begin isolation level repeatable read read only; set transaction snapshot ${quoteLiteral(snapshot)}`,
+  )
+}
+
+/** Both places' rows, as two clients see them, and in what they differ. */
+export async function compareSnapshots(
+  held: Pick<HeldMove, 'tenantId'>,
+  tables: readonly MovedTable[],
+  source: { client: pg.ClientBase; end: End },
+  target: { client: pg.ClientBase; end: End },
+): Promise<string[]> {
+  const [here, there] = await Promise.all(
+    [source, target].map(({ client, end }) =>
+      digestTables(client, end.place.schemaName, tables, held.tenantId),
+    ),
+  )
+  return differingTables(here ?? new Map(), there ?? new Map())
+}
+
+/**
+ * Takes what keeps everybody out of the tenant: nobody is inside any more, and nobody comes in before the transaction ends.
+ *
+ * @param emit a statement to be run in the same message
+ */
+export async function lockTenant(
+  client: pg.ClientBase,
+  tenantId: string,
+  { lastMs, emit = 'select' }: { lastMs: number; emit?: string },
+): Promise<void> {
+  await client.query(
+    `begin isolation level read committed;
+     set local lock_timeout = ${limits.cutoverLockMs};
+     set local transaction_timeout = ${lastMs};
+     set local synchronous_commit = on;
+     select pg_advisory_xact_lock(hashtextextended('quickscale unscoped writers', 0));
+     select pg_advisory_xact_lock(hashtextextended(${quoteLiteral(tenantId)}, 0));
+     ${emit}`,
+  )
+}
+
+/** Whether somebody has been inside the tenant for so long that locking it would keep the others waiting. */
+export async function isOccupied(client: pg.ClientBase, tenantId: string): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `select from pg_locks join pg_stat_activity using (pid)
+      where locktype = 'advisory' and objsubid = 1 and granted
+        and pg_locks.database = (select oid from pg_database where datname = current_database())
+        and (classid::bigint << 32 | objid::bigint) in (
+              hashtextextended($1, 0), hashtextextended('quickscale unscoped writers', 0))
+        and xact_start < clock_timestamp() - make_interval(secs => $2)
+      limit 1`,
+    [tenantId, occupiedSeconds],
+  )
+  return rowCount === 1
+}
+
+const occupiedSeconds = 0.05

@@ -1,0 +1,298 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import { announceArrival, type HeldMove, recordMove } from '../catalog/moves.ts'
+import { QuickScaleError } from '../errors.ts'
+import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { withTenantLocked } from '../lifecycle/locked.ts'
+import { limits } from '../limits.ts'
+import { type EndRole, streamNames } from '../move.ts'
+import { isOpen } from '../strategies/databases.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import { openArrival, pointHere } from './arrive.ts'
+import { copyRows } from './copy.ts'
+import { cutOver } from './cutover.ts'
+import { claimEnd, type End, endOf, forgetEnd, writeEnd } from './end.ts'
+import { Follower } from './follower.ts'
+import { prepare } from './prepare.ts'
+import { alignSequences, type Crossing, Occupied, openCrossing, rehearse } from './rehearse.ts'
+import { removePlace } from './remove-place.ts'
+import type { Reporter } from './reporter.ts'
+import { type Sessions, sessionConfig } from './session.ts'
+import { compareSnapshots, importSnapshot, releaseSnapshot, takeSnapshot } from './snapshots.ts'
+import { dropPublication, dropSlot, isSlotUsable, makePublication, makeSlot } from './stream/slot.ts'
+import { fingerprintOf, type MovedTable, readTables } from './tables.ts'
+import { createThrottle } from './throttle.ts'
+
+/** What a step works with. */
+export interface StepWork {
+  readonly workshop: Workshop
+  readonly held: HeldMove
+  readonly sessions: Sessions
+  readonly reporter: Reporter
+  /** Part of the time that a copy uses; see createThrottle(). */
+  readonly copyShare: number
+}
+
+/** `planned`, `copying`: begins anew, whatever an earlier attempt has left, and copies. */
+export async function copyStep(work: StepWork): Promise<void> {
+  const { workshop, held, sessions, reporter } = work
+  const { source, target, tables } = await prepare(workshop, sessions, held)
+  const [watcher, reader, writer] = await Promise.all([
+    sessions.open(source.place.database, 'watch'),
+    sessions.open(source.place.database, 'copy out'),
+    sessions.open(target.place.database, 'copy in'),
+  ])
+  const { publication, slot } = streamNames(held.id, 'source')
+  const { schemaName: schema } = source.place
+  await makePublication(
+    watcher,
+    publication,
+    { strategy: source.strategy, schema, tenantId: held.tenantId },
+    tables,
+  )
+  const replication = await sessions.openReplication(source.place.database)
+  const { consistentPoint, snapshot } = await makeSlot(replication, watcher, slot, held.id)
+  await importSnapshot(reader, snapshot)
+  await writer.query('set session_replication_role = replica')
+  reporter.tell({ rowsExpected: await countRows(reader, source, tables, held.tenantId) })
+  await copyRows({
+    source,
+    target,
+    tables,
+    tenantId: held.tenantId,
+    reader,
+    writer,
+    throttle: createThrottle(work.copyShare),
+    signal: reporter.signal,
+    onProgress: (progress) => reporter.tell(progress),
+  })
+  await takeSnapshot(writer)
+  const differences = await compareSnapshots(
+    held,
+    tables,
+    { client: reader, end: source },
+    { client: writer, end: target },
+  )
+  await Promise.all([releaseSnapshot(reader), releaseSnapshot(writer)])
+  if (differences.length > 0) {
+    throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: differences.join('; ') })
+  }
+  await writer.query(`set search_path to ${quoteIdentifier(target.place.schemaName)}, extensions`)
+  // Without statistics the first queries at the new place would be planned blindly, and take seconds.
+  for (const { name } of tables) await writer.query(`analyze ${quoteIdentifier(name)}`)
+  await writeEnd(writer, held, 'target', { position: consistentPoint })
+  await writeEnd(watcher, held, 'source', { state: 'streaming' })
+  await recordMove(workshop.catalog.db, held, { state: 'streaming', failure: null })
+}
+
+async function countRows(
+  client: pg.ClientBase,
+  { place }: End,
+  tables: readonly MovedTable[],
+  tenantId: string,
+): Promise<number> {
+  let total = 0
+  for (const { name } of tables) {
+    const { rows } = await client.query<{ count: number }>(
+      `select count(*)::float8 as count from ${quoteQualified(place.schemaName, name)} where tenant_id = $1`,
+      [tenantId],
+    )
+    total += rows[0]?.count ?? 0
+  }
+  return total
+}
+
+/** The source's tables are not what they were when the copy was made. */
+export class TablesChanged extends Error {}
+
+/** `streaming`: follows, proves, and switches. */
+export async function switchStep(work: StepWork): Promise<void> {
+  const { workshop, held } = work
+  const [source, target] = [endOf(held, 'source'), endOf(held, 'target')]
+  const crossing = await cross(work, source, target)
+  if (held.windowMs > 0) await openWayBack(work, crossing)
+  await crossWhenReady(work, crossing, async () => {
+    await cutOver(crossing, { state: 'switched', epoch: held.epoch + 1 })
+    await openArrival(crossing.there, held, target, held.epoch + 1)
+  })
+  await crossing.follower.stop()
+  await recordMove(workshop.catalog.db, held, { state: 'switched', switched: true, failure: null })
+}
+
+/** `switched`: opens the new place and leads everybody there; what served the way there is taken away. */
+export async function arriveStep({ workshop, held, sessions }: StepWork): Promise<void> {
+  const [source, target] = [endOf(held, 'source'), endOf(held, 'target')]
+  const there = await sessions.open(target.place.database, 'arrive')
+  await openArrival(there, held, target, held.epoch + 1)
+  await pointHere(workshop, held, target, held.epoch + 1)
+  const here = await sessions.open(source.place.database, 'arrive')
+  await removeStream(here, held, 'source')
+  await recordMove(workshop.catalog.db, held, { state: 'active', switched: true, failure: null })
+}
+
+/** `returning`: the same way back. */
+export async function returnStep(work: StepWork): Promise<void> {
+  const { workshop, held, sessions } = work
+  const [source, target] = [endOf(held, 'source'), endOf(held, 'target')]
+  const there = await sessions.open(target.place.database, 'return')
+  const known = await claimEnd(there, held, 'target', 'planned')
+  if (known.state !== 'returned') {
+    if (!(await isSlotUsable(there, streamNames(held.id, 'target').slot))) {
+      const reason = 'the way back is closed: its replication slot is gone'
+      throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason })
+    }
+    const crossing = await cross(work, target, source)
+    await crossWhenReady(work, crossing, async () => {
+      await cutOver(crossing, { state: 'returned', epoch: held.epoch + 2 })
+      await openArrival(crossing.there, held, source, held.epoch + 2)
+    })
+    await crossing.follower.stop()
+  }
+  const here = await sessions.open(source.place.database, 'arrive')
+  await openArrival(here, held, source, held.epoch + 2)
+  await pointHere(workshop, held, source, held.epoch + 2)
+  await recordMove(workshop.catalog.db, held, { state: 'cancelling', failure: null })
+}
+
+/** `cancelling`: takes away what was made at the target; the tenant lives at the source. */
+export async function cancelStep({ workshop, held, sessions }: StepWork): Promise<void> {
+  const source = endOf(held, 'source')
+  const here = await sessions.open(source.place.database, 'cancel')
+  await removeStream(here, held, 'source')
+  await clear({ workshop, held, sessions }, 'target')
+  await forgetEnd(here, held, 'source')
+  const state = held.switchedAt === null ? 'cancelled' : 'returned'
+  await recordMove(workshop.catalog.db, held, { state, finished: true })
+}
+
+/** `purging`: takes away what is left at the source; the tenant lives at the target. */
+export async function purgeStep({ workshop, held, sessions }: StepWork): Promise<void> {
+  const target = endOf(held, 'target')
+  const there = await sessions.open(target.place.database, 'purge')
+  await removeStream(there, held, 'target')
+  await clear({ workshop, held, sessions }, 'source')
+  await forgetEnd(there, held, 'target')
+  await recordMove(workshop.catalog.db, held, { state: 'done', finished: true, failure: null })
+}
+
+/** One end, with its stream, if it is still there. */
+async function clear(
+  { workshop, held, sessions }: Pick<StepWork, 'workshop' | 'held' | 'sessions'>,
+  role: EndRole,
+): Promise<void> {
+  const database = role === 'source' ? held.sourceDatabase : held.targetDatabase
+  // An earlier attempt has come so far.
+  if (database === null) return
+  const end = endOf(held, role)
+  if (database.ready && (await isOpen(workshop, database))) {
+    await removeStream(await sessions.open(database, 'purge'), held, role)
+  } else if (end.strategy !== 'database') return
+  await removePlace(workshop, sessions, held, end)
+}
+
+async function removeStream(client: pg.ClientBase, held: HeldMove, from: EndRole): Promise<void> {
+  const { slot, publication } = streamNames(held.id, from)
+  await dropSlot(client, slot)
+  await dropPublication(client, publication)
+}
+
+/** Follows from one end to the other. */
+async function cross({ workshop, held, sessions }: StepWork, from: End, to: End): Promise<Crossing> {
+  const here = await sessions.open(from.place.database, 'watch')
+  const writer = await sessions.open(to.place.database, 'apply')
+  await claimEnd(here, held, from.role, 'planned')
+  const { position } = await claimEnd(writer, held, to.role, 'planned')
+  const tables = await readTables(here, from.place.schemaName)
+  const there = await readTables(writer, to.place.schemaName)
+  if (fingerprintOf(tables) !== fingerprintOf(there)) throw new TablesChanged('a migration has come between')
+  await writer.query('set session_replication_role = replica; set synchronous_commit = on')
+  const follower = new Follower(held, to, there, writer)
+  const { slot, publication } = streamNames(held.id, from.role)
+  await follower.start({
+    connection: await sessionConfig(workshop.servers, held.id, from.place.database, 'stream'),
+    slot,
+    publication,
+    from: position,
+  })
+  sessions.onClose(() => follower.stop())
+  return await openCrossing(sessions, { held, from, to, tables: there, follower })
+}
+
+/** A publication and a slot at the target, so that what is written there after the switch can be brought back. */
+async function openWayBack({ held, sessions }: StepWork, { to, tables, here }: Crossing): Promise<void> {
+  const { slot, publication } = streamNames(held.id, to.role)
+  const there = await sessions.open(to.place.database, 'way back')
+  await dropSlot(there, slot)
+  await dropPublication(there, publication)
+  const { schemaName: schema } = to.place
+  await makePublication(
+    there,
+    publication,
+    { strategy: to.strategy, schema, tenantId: held.tenantId },
+    tables,
+  )
+  const replication = await sessions.openReplication(to.place.database)
+  const { consistentPoint } = await makeSlot(replication, there, slot, held.id)
+  await writeEnd(here, held, 'source', { position: consistentPoint })
+}
+
+/** Compares everything, and cuts over when the tenant's writes leave room for it. */
+async function crossWhenReady(
+  { workshop, held, reporter }: StepWork,
+  crossing: Crossing,
+  switchOver: () => Promise<void>,
+): Promise<void> {
+  const { follower, here } = crossing
+  let [rehearsals, failed] = [0, 0]
+  let proven = false
+  for (;;) {
+    reporter.signal.throwIfAborted()
+    const lagMs = await follower.reachNow(here)
+    reporter.tell({ changesApplied: follower.applied, lagMs: Math.round(lagMs) })
+    try {
+      if (!proven || follower.touchedCount > limits.cutoverKeysMax) {
+        if (++rehearsals > limits.rehearsalsMax)
+          throw stalled(held, 'the tenant writes faster than it can be compared')
+        await rehearse(crossing)
+        await alignSequences(crossing)
+        await announceArrival(workshop.catalog.db, held.id)
+        proven = true
+        continue
+      }
+      if (lagMs > limits.cutoverLagMsMax) {
+        if (++failed > limits.cutoversMax) throw stalled(held, `the log is ${Math.round(lagMs)} ms behind`)
+        await sleep(limits.cutoverPauseMs / 10)
+        continue
+      }
+      // Beside nobody who changes the tenant or the tables.
+      await withTenantLocked(workshop, held.tenantId, { apart: true }, async () => {
+        await assertSameTables(crossing)
+        await follower.reachNow(here)
+        const startedAt = performance.now()
+        await switchOver()
+        reporter.tell({ lockedMs: Math.round(performance.now() - startedAt), cutoversFailed: failed })
+      })
+      return
+    } catch (error) {
+      if (!(error instanceof Occupied)) throw error
+      if (++failed > limits.cutoversMax) throw stalled(held, 'transactions of the tenant do not end')
+      reporter.tell({ cutoversFailed: failed })
+      await sleep(limits.cutoverPauseMs)
+    }
+  }
+}
+
+async function assertSameTables({ from, to, here, there, tables }: Crossing): Promise<void> {
+  const [now, then] = await Promise.all([
+    readTables(here, from.place.schemaName),
+    readTables(there, to.place.schemaName),
+  ])
+  const fingerprint = fingerprintOf(tables)
+  if (fingerprintOf(now) !== fingerprint || fingerprintOf(then) !== fingerprint) {
+    throw new TablesChanged('a migration has come between')
+  }
+}
+
+function stalled(held: HeldMove, reason: string): QuickScaleError {
+  return new QuickScaleError('MOVE_STALLED', { move: held.id, reason })
+}
