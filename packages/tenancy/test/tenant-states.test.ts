@@ -21,7 +21,8 @@ const legalFences: Readonly<Record<(typeof fenceStates)[number], readonly string
   active: closed,
   suspended: closed,
   archived: closed,
-  moved: closed,
+  // Only a later epoch opens it again.
+  moved: [],
   deleting: [],
 }
 
@@ -116,6 +117,11 @@ describe.each(strategies)('a tenant under the %s strategy', (strategy: Strategy)
         })
         await client.query('rollback')
       }
+      await client.query(resettingState('quickscale.placement', set('moved')))
+      await client.query('begin')
+      expect(await attempt(set('active').replace('set ', 'set epoch = epoch + 2, '))).toBe('done')
+      expect(await attempt(`update quickscale.placement set epoch = 1 where tenant_id = '${id}'`)).toBe('QS007')
+      await client.query('rollback')
     } finally {
       await client.query(resettingState('quickscale.placement', set('active')))
       await client.end()

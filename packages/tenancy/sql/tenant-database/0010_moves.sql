@@ -14,6 +14,7 @@ create table quickscale.move_end (
   position pg_lsn,
   primary key (move_id, role)
 );
+create index move_end_tenant on quickscale.move_end (tenant_id);
 
 -- From a place that has moved away there is one way back: a later epoch. Nothing else may open or close it, because the
 -- tenant lives elsewhere.
@@ -42,7 +43,8 @@ begin
 end
 $body$;
 
--- As in 0006; a place that has another epoch by now says which, and where in this database it is.
+-- As in 0006; a tenant that was moved within this database is told its epoch and schema, until the move is over and the
+-- catalog has them. Otherwise another epoch is a doubt: one of the two was restored from a backup.
 create or replace function quickscale.refuse(place quickscale.placement, epoch integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $body$
 begin
@@ -51,7 +53,9 @@ begin
   elsif place.epoch <> epoch then
     raise exception 'tenant % is here under another epoch', place.tenant_id
       using errcode = 'QS001',
-            detail = pg_catalog.json_build_object('epoch', place.epoch, 'schema', place.schema_name);
+            detail = (select pg_catalog.json_build_object('epoch', place.epoch, 'schema', place.schema_name)
+                        from quickscale.move_end
+                       where tenant_id = place.tenant_id and state in ('switched', 'returned') limit 1);
   end if;
   raise exception 'tenant % is %', place.tenant_id, place.state
     using detail = place.state,
