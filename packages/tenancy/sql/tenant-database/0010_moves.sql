@@ -53,9 +53,9 @@ begin
   elsif place.epoch <> epoch then
     raise exception 'tenant % is here under another epoch', place.tenant_id
       using errcode = 'QS001',
-            detail = (select pg_catalog.json_build_object('epoch', place.epoch, 'schema', place.schema_name)
-                        from quickscale.move_end
-                       where tenant_id = place.tenant_id and state in ('switched', 'returned') limit 1);
+            detail = coalesce((select pg_catalog.json_build_object('epoch', place.epoch, 'schema', place.schema_name)
+                                 from quickscale.move_end
+                                where tenant_id = place.tenant_id and state in ('switched', 'returned') limit 1)::text, '');
   end if;
   raise exception 'tenant % is %', place.tenant_id, place.state
     using detail = place.state,
