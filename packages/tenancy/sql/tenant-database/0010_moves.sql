@@ -57,10 +57,11 @@ begin
                                  from quickscale.move_end
                                 where tenant_id = place.tenant_id and state in ('switched', 'returned') limit 1)::text, '');
   end if;
+  -- 'active': it was opened while this was found out, as a tenant's next place is when it arrives. Asked again, it lets in.
   raise exception 'tenant % is %', place.tenant_id, place.state
     using detail = place.state,
-          errcode = case place.state when 'pending' then 'QS010' when 'suspended' then 'QS011'
-                                     when 'archived' then 'QS012' when 'deleting' then 'QS013' else 'QS002' end;
+          errcode = case when place.state in ('pending', 'active') then 'QS010' else case place.state when 'suspended' then 'QS011'
+                                     when 'archived' then 'QS012' when 'deleting' then 'QS013' else 'QS002' end end;
 end
 $body$;
 
