@@ -120,7 +120,9 @@ describe.each(strategies)('a tenant under the %s strategy', (strategy: Strategy)
       await client.query(resettingState('quickscale.placement', set('moved')))
       await client.query('begin')
       expect(await attempt(set('active').replace('set ', 'set epoch = epoch + 2, '))).toBe('done')
-      expect(await attempt(`update quickscale.placement set epoch = 1 where tenant_id = '${id}'`)).toBe('QS007')
+      expect(await attempt(`update quickscale.placement set epoch = 1 where tenant_id = '${id}'`)).toBe(
+        'QS007',
+      )
       await client.query('rollback')
     } finally {
       await client.query(resettingState('quickscale.placement', set('active')))
