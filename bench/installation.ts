@@ -39,6 +39,7 @@ const strategies = ['rls', 'schema', 'database'] as const
 const plansAndServers = {
   plans: Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }])),
   // All schemas in one database, so that they compare; a database waits for who calls warm().
+  refillWarmDatabases: false,
   servers: { primary: { warmDatabases: 1, caps: { schemasPerDatabase: 1_000_000 } } },
 }
 // Provisioning takes a lock on a connection of its own, and the library keeps ten for that.

@@ -105,6 +105,12 @@ export interface TenancyConfig<Handle = unknown> {
    * @defaultValue false
    */
   sweepOnStart?: boolean | undefined
+  /**
+   * Databases that were claimed are replaced in the background, as many on each server as its `warmDatabases`; false
+   * leaves that to `tenancy.warm()`.
+   * @defaultValue true
+   */
+  refillWarmDatabases?: boolean | undefined
   /** Bounds of the connection pools. */
   connections?: ConnectionsConfig | undefined
   /**
@@ -136,6 +142,7 @@ export interface ResolvedConfig {
   readonly plans: Readonly<Record<string, Readonly<PlanConfig>>>
   readonly seed?: ((tenant: unknown) => Promise<void>) | undefined
   readonly sweepOnStart: boolean
+  readonly refillWarmDatabases: boolean
   readonly connections: Readonly<Record<keyof ConnectionsConfig, number>>
   readonly pooler?: ResolvedServer['pooler']
   /** With `primary` as the first. */
@@ -199,6 +206,7 @@ const configSchema = z
       .default(defaultPlans),
     seed: z.custom<(tenant: unknown) => Promise<void>>(isFunction, 'must be a function').optional(),
     sweepOnStart: z.boolean().default(false),
+    refillWarmDatabases: z.boolean().default(true),
     connections: connectionsSchema.prefault({}),
     pooler: poolerSchema.optional(),
     servers: serversSchema,

@@ -155,6 +155,10 @@ export const limits = {
   schemasPerDatabase: 100,
   serverCapMax: 100_000_000,
   warmDatabasesMax: 1_000,
+  /** How long a refill of warm databases waits after whoever asked for it; its pauses after failures double. */
+  refillDelayMs: 100,
+  refillRetryMs: 1_000,
+  refillRetryMsMax: 300_000,
   embeddedConnections: 200,
   /** Replaying the log after a crash counts into it. */
   embeddedStartMs: 60_000,

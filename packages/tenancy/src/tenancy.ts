@@ -14,6 +14,7 @@ import { readMigrations } from './migrations/files.ts'
 import { createMoves, type Moves } from './moves/moves.ts'
 import { type DriftReport, findInstallationDrift } from './placements/drift.ts'
 import { type MigrationReport, migrateInstallation } from './placements/install.ts'
+import { Refill } from './placements/refill.ts'
 import { createKeys, type Keys } from './placements/rotate-keys.ts'
 import { RouteTable } from './placements/route.ts'
 import { type WarmReport, warmDatabases } from './placements/warm.ts'
@@ -46,7 +47,7 @@ export interface Tenancy<DB = unknown> {
   /**
    * Makes databases wait for tenants of the strategy `database`, as many on each server as its `warmDatabases`; drops
    * those that are too many. A tenant that is made while one waits gets it, with the id it was made for, in a few
-   * milliseconds. Call it after `migrate()` and now and then; nothing refills by itself.
+   * milliseconds. With `refillWarmDatabases` that happens by itself, but for what is too many.
    *
    * @throws QuickScaleError `NOT_INSTALLED`, `MIGRATION_FAILED`, `LOCK_LOST`
    * @example const { made } = await tenancy.warm()
@@ -103,7 +104,6 @@ export async function createTenancy<DB = unknown>(
     applicationLogin(keyProvider, database),
   )
   const routes = new RouteTable(catalog, connections, masterKey)
-  const storage = new AsyncLocalStorage<TenantHandle<DB>>()
   const tenant = (key: string, options: TenantOptions = {}): TenantHandle<DB> => {
     parseTenantKey(key)
     return createHandle<DB>(routes.routerOf(key), options)
@@ -114,15 +114,21 @@ export async function createTenancy<DB = unknown>(
 
   const { fleet, close: closeFleet } = createFleet<DB>(workshop, config.connections, budgets, tenant)
 
+  const refill = new Refill(workshop, config.refillWarmDatabases)
+
   let closing: Promise<void> | undefined
   const close = async () => {
     routes.close()
     closeFleet()
+    await refill.close()
     await budgets.close()
     await Promise.all([catalog.close(), servers.close()])
   }
 
-  const tenants = createTenants(workshop, config.plans, seed, (slug) => routes.forget(slug))
+  const tenants = createTenants(workshop, config.plans, seed, {
+    onMoved: (slug) => routes.forget(slug),
+    onClaimed: () => refill.request(),
+  })
   if (config.sweepOnStart) {
     await sweepAtStart(tenants.sweep).catch(async (error: unknown) => {
       await close()
@@ -130,8 +136,14 @@ export async function createTenancy<DB = unknown>(
     })
   }
 
+  refill.request()
+
   return {
-    migrate: () => migrateInstallation(workshop, config.plans),
+    migrate: async () => {
+      const report = await migrateInstallation(workshop, config.plans)
+      refill.request()
+      return report
+    },
     drift: () => findInstallationDrift(workshop),
     doctor: (options) => examineInstallation(workshop, options),
     tenants,
@@ -142,6 +154,17 @@ export async function createTenancy<DB = unknown>(
     admin: createAdmin(workshop),
     members: createMembers(catalog, tenant),
     keys: createKeys(workshop),
+    ...createScope(tenant),
+    close: () => {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+function createScope<DB>(tenant: Tenancy<DB>['tenant']): Pick<Tenancy<DB>, 'run' | 'current'> {
+  const storage = new AsyncLocalStorage<TenantHandle<DB>>()
+  return {
     run: async (key, work, options) => {
       const handle = tenant(key, options)
       return await storage.run(handle, () => work(handle))
@@ -150,10 +173,6 @@ export async function createTenancy<DB = unknown>(
       const handle = storage.getStore()
       if (handle === undefined) throw new QuickScaleError('TENANT_MISSING')
       return handle
-    },
-    close: () => {
-      closing ??= close()
-      return closing
     },
   }
 }

@@ -1,4 +1,6 @@
 // Databases that customers bring, on a server of theirs.
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import {
   assertVersion,
@@ -11,11 +13,16 @@ import { deriveSeal, sealToken } from '../src/session/token.ts'
 import { tokenKeyOf } from '../src/strategies/token-keys.ts'
 import { Customer, Line } from './support/customer.ts'
 import { TestInstallation } from './support/installation.ts'
+import { killAmid } from './support/kill-amid.ts'
 
 let customer: Customer
 let installation: TestInstallation
 
-const plans = { only: { strategy: 'database' as const }, rows: { strategy: 'rls' as const } }
+const plans = {
+  only: { strategy: 'database' as const },
+  brought: { strategy: 'database' as const },
+  rows: { strategy: 'rls' as const },
+}
 const config = { plans, broughtDatabases: { requireTls: false } }
 const wanted = (slug: string, url: string) => ({ slug, name: slug, plan: 'only', database: { url } })
 
@@ -383,5 +390,69 @@ describe('a database that was brought', () => {
       { id: 'k2' },
     ])
     expect((await tenancy.doctor()).findings.filter(({ level }) => level === 'error')).toEqual([])
+  })
+})
+
+describe('what is interrupted', () => {
+  test('is gone on with by the next creation with the same database, or by a sweep, wherever it was killed', async () => {
+    const { tenancy, name: installationName, masterKey } = installation
+    const { name, url } = await customer.offer()
+    const whole = {
+      databaseUrl: inject('databaseUrl'),
+      installation: installationName,
+      masterKey,
+      migrations: [fileURLToPath(new URL('./support/migrations', import.meta.url))],
+      ...config,
+    }
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: 700 }), fc.boolean(), async (afterMs, sweeps) => {
+        run += 1
+        const slug = `brought-${run}`
+        await killAmid(whole, [slug], { afterMs, broughtUrl: url })
+        if (sweeps) expect(await tenancy.tenants.sweep()).toMatchObject({ failed: [] })
+        const found = await tenancy.tenants.get(slug).catch(() => null)
+        if (found !== null && !sweeps && found.state === 'provisioning') {
+          const other = await customer.offer()
+          const create = (offered: string) =>
+            tenancy.tenants.create({ ...wanted(slug, offered), plan: 'brought' })
+          await expect(create(other.url)).rejects.toMatchObject({ code: 'TENANT_EXISTS' })
+          expect((await create(url)).id).toBe(found.id)
+        }
+        if (found !== null || !sweeps) {
+          if (found === null) await tenancy.tenants.create({ ...wanted(slug, url), plan: 'brought' })
+          const tenant = tenancy.tenant(slug)
+          await tenant.query('insert into note (id, body) values (1, $1)', [slug])
+          expect((await tenant.query('select body from note')).rows).toEqual([{ body: slug }])
+          await tenancy.tenants.delete(slug)
+        }
+        const others = (await customer.traces('postgres')).length
+        expect(await customer.traces(name)).toHaveLength(others)
+        expect((await brought()).length).toBeLessThanOrEqual(1)
+      }),
+      { numRuns: 5, verbose: true },
+    )
+  })
+
+  test('by a step that fails leaves the database as it was, and two who want it at once do not both get it', async () => {
+    const seed = async () => {
+      throw new Error('seed is broken')
+    }
+    const broken = await installation.another('database', { ...config, seed })
+    const { name, url } = await customer.offer()
+    const none = (await customer.traces('postgres')).length
+    await expect(broken.tenants.create(wanted('broken', url))).rejects.toThrow('seed is broken')
+    await expect(broken.tenants.get('broken')).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+    expect(await customer.traces(name)).toHaveLength(none)
+    const other = await installation.another('database', config)
+    const outcomes = await Promise.allSettled([
+      installation.tenancy.tenants.create(wanted('left', url)),
+      other.tenants.create(wanted('right', url)),
+    ])
+    const reasons = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+    expect(reasons).toMatchObject([{ code: 'DATABASE_TAKEN' }])
+    const [made] = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    await installation.tenancy.tenants.delete(made?.slug ?? '')
+    expect(await customer.traces(name)).toHaveLength(none)
   })
 })

@@ -47,6 +47,7 @@ describe('parseConfig', () => {
         statementTimeoutMs: limits.statementTimeoutMs,
       },
       sweepOnStart: false,
+      refillWarmDatabases: true,
       broughtDatabases: { requireTls: true, connections: limits.connectionsPerBroughtDatabase },
       servers: {
         primary: {

@@ -1,15 +1,14 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import type { TenancyConfig } from '../src/index.ts'
 import { strategies, TestInstallation } from './support/installation.ts'
+import { killAmid } from './support/kill-amid.ts'
 
 const plans = Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }]))
 /** Some of the databases are claimed, the others made. */
 const servers = { primary: { warmDatabases: 2 } }
-const script = fileURLToPath(new URL('./support/create-tenants.ts', import.meta.url))
+const refillWarmDatabases = false
 const migrations = [fileURLToPath(new URL('./support/migrations', import.meta.url))]
 
 let installation: TestInstallation
@@ -18,33 +17,30 @@ beforeAll(async () => {
   installation = await TestInstallation.open('rls', {
     plans: { only: { strategy: 'rls' }, ...plans },
     servers,
+    refillWarmDatabases,
   })
 })
 afterAll(() => installation.close())
 
 /** Creates tenants in another process, and kills that after a while. */
-async function createAndKill(slugs: readonly string[], afterMs: number, lanes = 1): Promise<void> {
+async function createAndKill(
+  slugs: readonly string[],
+  afterMs: number,
+  lanes = 1,
+  more: Partial<TenancyConfig> = {},
+): Promise<void> {
+  const { name, masterKey } = installation
   const config = {
     databaseUrl: inject('databaseUrl'),
-    installation: installation.name,
-    masterKey: installation.masterKey,
+    installation: name,
+    masterKey,
     migrations,
     plans,
     servers,
+    refillWarmDatabases,
+    ...more,
   }
-  const child = spawn(
-    process.execPath,
-    ['--conditions=quickscale-source', script, JSON.stringify(config), String(lanes), ...slugs],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
-  // It may be done before the kill.
-  const gone = once(child, 'exit')
-  await Promise.race([once(child.stdout, 'data'), gone])
-  await sleep(afterMs)
-  child.kill('SIGKILL')
-  await gone
+  await killAmid(config, slugs, { afterMs, lanes })
 }
 
 test('a process killed at any instant leaves tenants that are whole, or that creating again makes whole', async () => {
@@ -100,28 +96,32 @@ test('after kill -9 amid 200 provisionings a sweep finishes each or takes it awa
   }
 }, 240_000)
 
-test('a process killed while it makes databases wait leaves none that is not finished by the next one', async () => {
-  const { tenancy } = installation
-  await fc.assert(
-    fc.asyncProperty(fc.integer({ min: 0, max: 500 }), async (afterMs) => {
-      const claim = (slug: string) => tenancy.tenants.create({ slug, name: slug, plan: 'database' })
-      const slugs = ['a', 'b'].map((name) => `database-warmed-${name}`)
-      await createAndKill(['warm'], afterMs)
-      await tenancy.warm()
-      const waiting = await installation.inCatalog(
-        "select for_tenant as id from catalog.database where kind = 'warm' and ready and shape is not null",
-      )
-      expect(waiting.rowCount).toBe(2)
-      for (const slug of slugs) {
-        expect(waiting.rows.map(({ id }) => id)).toContain((await claim(slug)).id)
-        await tenancy.tenant(slug).query("insert into note (id, body) values (1, 'x')")
-        await tenancy.tenants.delete(slug)
-      }
-      expect(await findStrays()).toEqual([])
-    }),
-    { numRuns: 4, verbose: true },
-  )
-}, 120_000)
+test.each(['warm', 'refill'])(
+  'a process killed while it makes databases wait (%s) leaves none that is not finished by the next one',
+  async (how) => {
+    const { tenancy } = installation
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: 500 }), async (afterMs) => {
+        const claim = (slug: string) => tenancy.tenants.create({ slug, name: slug, plan: 'database' })
+        const slugs = ['a', 'b'].map((name) => `database-warmed-${name}`)
+        await createAndKill([how], afterMs, 1, { refillWarmDatabases: how === 'refill' })
+        await tenancy.warm()
+        const waiting = await installation.inCatalog(
+          "select for_tenant as id from catalog.database where kind = 'warm' and ready and shape is not null",
+        )
+        expect(waiting.rowCount).toBe(2)
+        for (const slug of slugs) {
+          expect(waiting.rows.map(({ id }) => id)).toContain((await claim(slug)).id)
+          await tenancy.tenant(slug).query("insert into note (id, body) values (1, 'x')")
+          await tenancy.tenants.delete(slug)
+        }
+        expect(await findStrays()).toEqual([])
+      }),
+      { numRuns: 3, verbose: true },
+    )
+  },
+  120_000,
+)
 
 /** Databases, roles, schemas, fences and gates of which the catalog knows nothing. */
 async function findStrays(): Promise<unknown[]> {

@@ -22,7 +22,11 @@ afterAll(async () => {
 })
 
 function config(warmDatabases: number, caps: ServerConfig['caps'] = {}) {
-  return { migrations: [migrations], servers: { primary: { warmDatabases, caps } } }
+  return {
+    migrations: [migrations],
+    refillWarmDatabases: false,
+    servers: { primary: { warmDatabases, caps } },
+  }
 }
 
 async function waiting(): Promise<{ id: string; name: string; current: boolean }[]> {

@@ -40,7 +40,10 @@ Exit codes
 async function examine({ json = false, config: cwd }: DoctorFlags): Promise<number> {
   const bar = createProgressBar(process.stderr)
   try {
-    const tenancy = await createTenancy(await loadConfig({ cwd }))
+    const tenancy = await createTenancy(
+      // An examination changes nothing.
+      await loadConfig({ cwd, overrides: { refillWarmDatabases: false } }),
+    )
     try {
       const report = await tenancy.doctor({ onProgress: (where) => bar.show({ step: where }) })
       bar.end()

@@ -24,6 +24,15 @@ export interface Catalog {
    * @throws QuickScaleError `LOCK_LOST` out of `assertHeld`, `NOT_INSTALLED`, `CATALOG_UNREACHABLE`
    */
   locked<T>(names: LockNames, work: (assertHeld: AssertHeld) => Promise<T>): Promise<T>
+  /**
+   * The same, but when another one holds a name nothing is done, and nobody waits.
+   *
+   * @returns null then
+   */
+  lockedIfFree<T>(
+    names: LockNames,
+    work: (assertHeld: AssertHeld) => Promise<T>,
+  ): Promise<{ readonly result: T } | null>
   close(): Promise<void>
 }
 
@@ -76,7 +85,14 @@ export function openCatalog(url: string, installation: string): Catalog {
     upgrade: () => upgrade(pool),
     locked: async (names, work) => {
       const client = await named(locks.connect())
-      return await whileLocked(client, names, work)
+      const outcome = await whileLocked(client, names, lockAfterWait, work)
+      // Whoever waits gets it.
+      if (outcome === null) throw new QuickScaleError('LOCK_LOST', { lock: names.exclusive })
+      return outcome.result
+    },
+    lockedIfFree: async (names, work) => {
+      const client = await named(locks.connect())
+      return await whileLocked(client, names, lockIfFree, work)
     },
     close: async () => {
       await Promise.all([pool.end(), locks.end(), changes.close()])
@@ -119,19 +135,29 @@ async function upgrade(pool: pg.Pool): Promise<void> {
   }
 }
 
+/** One round trip; a WHERE is done before what is selected, so the shared one is waited for first. */
+const lockAfterWait = `
+  select pg_advisory_lock(hashtextextended($1, 0)) is not null as held
+   where $2::text is null or pg_advisory_lock_shared(hashtextextended($2, 0)) is not null`
+const lockIfFree = `
+  select pg_try_advisory_lock(hashtextextended($1, 0)) as held
+   where $2::text is null or pg_try_advisory_lock_shared(hashtextextended($2, 0))`
+
 async function whileLocked<T>(
   client: pg.PoolClient,
   names: LockNames,
+  lock: string,
   work: (assertHeld: AssertHeld) => Promise<T>,
-): Promise<T> {
+): Promise<{ readonly result: T } | null> {
   let clean = false
   try {
-    await client.query(
-      // One round trip; a WHERE is done before what is selected, so the shared one is waited for first.
-      `select pg_advisory_lock(hashtextextended($1, 0))
-        where $2::text is null or pg_advisory_lock_shared(hashtextextended($2, 0)) is not null`,
-      [names.exclusive, names.shared ?? null],
-    )
+    const { rows } = await client.query<{ held: boolean }>(lock, [names.exclusive, names.shared ?? null])
+    if (rows[0]?.held !== true) {
+      // One of the two may be held.
+      await client.query('select pg_advisory_unlock_all()')
+      clean = true
+      return null
+    }
     const result = await work(async (cause) => {
       // A session's locks live as long as it does: when it answers, they are held.
       await client.query('select').catch((loss: unknown) => {
@@ -143,7 +169,7 @@ async function whileLocked<T>(
       () => true,
       () => false,
     )
-    return result
+    return { result }
   } finally {
     client.release(!clean)
   }

@@ -86,12 +86,19 @@ export interface Tenants {
   sweep(): Promise<SweepReport>
 }
 
-/** @param forget what to do with a slug that leads elsewhere from now on */
+/** Who else has to know of a change. */
+export interface TenantListeners {
+  /** A slug leads elsewhere from now on. */
+  onMoved(slug: string): void
+  /** A database that waited may have been claimed. */
+  onClaimed(): void
+}
+
 export function createTenants(
   workshop: Workshop,
   plans: Plans,
   seed: (tenantId: string) => Promise<void>,
-  forget: (slug: string) => void,
+  { onMoved, onClaimed }: TenantListeners,
 ): Tenants {
   const { catalog } = workshop
   const found = <T>(key: string, value: T | null): T => {
@@ -99,7 +106,13 @@ export function createTenants(
     return value
   }
   return {
-    create: (wanted) => provisionTenant(workshop, plans, wanted, seed),
+    create: async (wanted) => {
+      try {
+        return await provisionTenant(workshop, plans, wanted, seed)
+      } finally {
+        if (Object.hasOwn(plans, wanted.plan) && plans[wanted.plan]?.strategy === 'database') onClaimed()
+      }
+    },
     get: async (key) => {
       const tenantKey = parseTenantKey(key)
       return found(key, await findTenant(catalog.db, tenantKey))
@@ -113,7 +126,7 @@ export function createTenants(
     rename: async (key, names) => {
       const { slug } = found(key, await findTenant(catalog.db, parseTenantKey(key)))
       const renamed = await renameTenant(workshop, key, names)
-      if (renamed.slug !== slug) forget(slug)
+      if (renamed.slug !== slug) onMoved(slug)
       return renamed
     },
     reconnect: (key, database) => reconnectTenant(workshop, key, database),

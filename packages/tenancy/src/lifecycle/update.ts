@@ -11,6 +11,7 @@ import {
 import { QuickScaleError } from '../errors.ts'
 import { findExclusion } from '../placements/choose.ts'
 import { findPlace, type Plans, planOf, wishOf } from '../placements/reserve.ts'
+import { broughtServerTraits } from '../strategies/servers.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { refusalOf, type Tenant } from '../tenant.ts'
 import { withTenantLocked } from './locked.ts'
@@ -105,11 +106,19 @@ async function readPlan(
     new QuickScaleError('PLAN_NEEDS_MOVE', { key: tenant.slug, plan, strategy, wanted: means })
   if (strategy !== wanted.strategy) throw refuse(wanted.strategy)
   if (placed === null) return { plan }
-  const { name, traits } = await workshop.servers.of(placed.place.database.server)
+  const { database } = placed.place
+  const { name, traits } = database.brought
+    ? { name: database.server, traits: broughtTraits(tenant) }
+    : await workshop.servers.of(database.server)
   const wish = wishOf(wanted, { server: name })
   const exclusion = findExclusion({ server: name, ...traits, shared: [], silos: 0 }, wish)
   if (exclusion !== null) throw refuse(`another server: ${name} ${exclusion.reason}`)
   return { plan }
+}
+
+/** A brought database is where its tenant says. */
+function broughtTraits({ region }: Tenant) {
+  return { ...broughtServerTraits, region: region ?? undefined }
 }
 
 async function readParent(

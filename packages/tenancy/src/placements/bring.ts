@@ -9,6 +9,7 @@ import type { CatalogTables } from '../catalog/tables.ts'
 import { QuickScaleError } from '../errors.ts'
 import { broughtServerName } from '../server-config.ts'
 import { sealBroughtUrl } from '../strategies/brought-servers.ts'
+import { broughtServerTraits } from '../strategies/servers.ts'
 import { installationNames, type Place, type Workshop } from '../strategies/strategy.ts'
 import { findExclusion, type Wish } from './choose.ts'
 import type { Offer } from './offer.ts'
@@ -31,17 +32,8 @@ export interface BroughtDatabase {
 export function assertBringable(wish: Wish): void {
   if (wish.strategy !== 'database') throw new QuickScaleError('TENANT_INVALID', { field: 'database' })
   const [region] = wish.regions
-  const caps = { databases: 1, sharedDatabases: 1, rowTenantsPerDatabase: 1, schemasPerDatabase: 1 }
-  const candidate = {
-    server: 'the brought one',
-    region,
-    labels: [],
-    private: false,
-    caps,
-    shared: [],
-    silos: 0,
-  }
-  const exclusion = findExclusion(candidate, wish)
+  const candidate = { ...broughtServerTraits, server: 'the brought one', region, shared: [], silos: 0 }
+  const exclusion = findExclusion({ ...candidate, private: false }, wish)
   if (exclusion === null) return
   const reasons = `${exclusion.server} ${exclusion.reason}`
   throw new QuickScaleError('PLACEMENT_REFUSED', { reasons, excluded: [exclusion] })

@@ -40,7 +40,7 @@ export async function inEachBrought<Item>(
   return failures
 }
 
-function codeOf(error: unknown): string {
+export function codeOf(error: unknown): string {
   if (error instanceof QuickScaleError) return error.code
   return error instanceof pg.DatabaseError && error.code !== undefined ? error.code : 'UNKNOWN'
 }

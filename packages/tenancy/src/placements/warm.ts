@@ -10,6 +10,7 @@ import {
   type WarmDatabase,
   withholdWarmDatabase,
 } from '../catalog/warm-databases.ts'
+import { limits } from '../limits.ts'
 import { dropDatabase } from '../strategies/databases.ts'
 import type { Server } from '../strategies/servers.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
@@ -35,8 +36,7 @@ export async function warmDatabases(workshop: Workshop): Promise<WarmReport> {
     await workshop.catalog.locked(names, async (assertHeld) => {
       const { db } = workshop.catalog
       const shape = await wantedShape(workshop)
-      const silos = (await countSilos(db)).get(server.name) ?? 0
-      const wanted = Math.max(0, Math.min(server.warmDatabases, server.traits.caps.databases - silos))
+      const wanted = await countWanted(workshop, server)
       await registerMissing(workshop, server, wanted)
       for (const [index, warm] of (await listWarmDatabases(db, server.name)).entries()) {
         await assertHeld()
@@ -48,14 +48,75 @@ export async function warmDatabases(workshop: Workshop): Promise<WarmReport> {
   return report
 }
 
-async function registerMissing(workshop: Workshop, { name }: Server, wanted: number): Promise<void> {
-  const { db } = workshop.catalog
-  const known = (await listWarmDatabases(db, name)).length
-  for (let missing = wanted - known; missing > 0; missing -= 1) {
-    const tenantId = crypto.randomUUID()
-    const database = installationNames(workshop.installation).silo(tenantId)
-    await registerWarmDatabase(db, { server: name, name: database, tenantId })
+/**
+ * Makes what is missing on each server, one database after the other, and takes nothing away: processes of an older
+ * release may run beside this one. What migrate() has yet to bring up to date counts as there.
+ *
+ * @param signal ends it after the database in the making
+ * @returns false when another process was busy with it; then something may be missing still
+ */
+export async function refillDatabases(workshop: Workshop, signal: AbortSignal): Promise<boolean> {
+  const { catalog, servers } = workshop
+  const failures: unknown[] = []
+  const outcome = await catalog.lockedIfFree({ exclusive: 'refill' }, async () => {
+    let whole = true
+    for (const server of servers.all.filter(({ warmDatabases }) => warmDatabases > 0)) {
+      const filled = await refillServer(workshop, server, signal).catch((error: unknown) => {
+        // One server that fails is no reason to leave the others empty.
+        failures.push(error)
+        return true
+      })
+      whole &&= filled
+    }
+    return whole
+  })
+  if (failures.length > 0) throw failures[0]
+  return outcome?.result === true
+}
+
+/** Others get in between two databases: a migration, a tenant that wants one made. */
+async function refillServer(workshop: Workshop, server: Server, signal: AbortSignal): Promise<boolean> {
+  const names = { shared: migrationLock, exclusive: `warm ${server.name}` }
+  for (let made = 0; made <= limits.warmDatabasesMax && !signal.aborted; made += 1) {
+    const outcome = await workshop.catalog.lockedIfFree(names, () => makeOne(workshop, server))
+    if (outcome === null) return false
+    if (outcome.result === 0) return true
   }
+  return true
+}
+
+async function makeOne(workshop: Workshop, server: Server): Promise<number> {
+  const { db } = workshop.catalog
+  const known = await listWarmDatabases(db, server.name)
+  const wanted = await countWanted(workshop, server)
+  if (known.length < wanted) await registerWarm(workshop, server)
+  const [unfinished] = (await listWarmDatabases(db, server.name)).filter(({ shape }) => shape === null)
+  if (unfinished === undefined) return 0
+  try {
+    return await finish(workshop, unfinished, await wantedShape(workshop))
+  } catch (error) {
+    // The next attempt begins anew: what this one has cloned may be what makes it fail.
+    await drop(workshop, unfinished).catch((cause: unknown) => {
+      throw new AggregateError([error, cause], 'a warm database could not be made, nor be taken away again')
+    })
+    throw error
+  }
+}
+
+async function countWanted({ catalog }: Workshop, { name, traits, warmDatabases }: Server): Promise<number> {
+  const silos = (await countSilos(catalog.db)).get(name) ?? 0
+  return Math.max(0, Math.min(warmDatabases, traits.caps.databases - silos))
+}
+
+async function registerMissing(workshop: Workshop, server: Server, wanted: number): Promise<void> {
+  const known = (await listWarmDatabases(workshop.catalog.db, server.name)).length
+  for (let missing = wanted - known; missing > 0; missing -= 1) await registerWarm(workshop, server)
+}
+
+async function registerWarm({ catalog, installation }: Workshop, { name }: Server): Promise<void> {
+  const tenantId = crypto.randomUUID()
+  const database = installationNames(installation).silo(tenantId)
+  await registerWarmDatabase(catalog.db, { server: name, name: database, tenantId })
 }
 
 /** Withheld first: whoever claimed it now would have it under our hands. */

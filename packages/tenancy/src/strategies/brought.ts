@@ -119,7 +119,8 @@ export async function vacateDatabase(
     const claim = await readClaim(client)
     if (claim?.tenant === tenantOfBrought(record.server)) await dropSchemas(client, record, claim)
     await dropLogins(client, roles)
-    await dropGroupRoles(client)
+    // Whoever has claimed it instead needs them.
+    if (claim === null || claim.tenant === tenantOfBrought(record.server)) await dropGroupRoles(client)
   })
 }
 

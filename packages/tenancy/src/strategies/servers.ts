@@ -83,15 +83,18 @@ export function createServers(
   }
 }
 
+/** Nobody is placed there but the tenant whose database it is. */
+export const broughtServerTraits = {
+  labels: [],
+  private: true,
+  caps: { databases: 1, sharedDatabases: 1, rowTenantsPerDatabase: 1, schemasPerDatabase: 1 },
+} as const
+
 /** The server of one brought database. It is no candidate for anybody else, and has no pooler. */
 export function createBroughtServer(name: string, url: string): Server {
   return {
     name,
-    traits: {
-      labels: [],
-      private: true,
-      caps: { databases: 1, sharedDatabases: 1, rowTenantsPerDatabase: 1, schemasPerDatabase: 1 },
-    },
+    traits: broughtServerTraits,
     warmDatabases: 0,
     administrator: createAdministrator(url),
     entrance: createEntrance(url, undefined),
