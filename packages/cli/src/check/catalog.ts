@@ -89,7 +89,7 @@ export async function readCatalog(
   client: pg.ClientBase,
   { schemas, place }: { schemas: readonly string[]; place: boolean },
 ): Promise<Catalog> {
-  await client.query(`set search_path to ${schemas.map(pg.escapeIdentifier).join(', ')}`)
+  await client.query(`set search_path to ${searchPath(schemas)}`)
   const { rows } = await client.query(query, [schemas, place])
   const catalog = rows[0] as Catalog
   const sequences: Sequence[] = []
@@ -100,6 +100,11 @@ export async function readCatalog(
     sequences.push({ ...sequence, position: state.rows[0]?.position ?? '' })
   }
   return { ...catalog, sequences }
+}
+
+/** As tenants have it: what an extension made is found without its schema. */
+export function searchPath(schemas: readonly string[]): string {
+  return [...schemas, 'extensions'].map(pg.escapeIdentifier).join(', ')
 }
 
 export function quoted(schema: string, name: string): string {

@@ -228,11 +228,13 @@ function summarize(
       ...blank.refused,
       ...residences.flatMap(({ adoption }) => adoption.refused),
     ]),
-    renamed: (residences[0]?.adoption.renamed ?? []).map(({ kind, schema, name, to }) => ({
-      kind,
-      from: `${schemaOf.get(schema) ?? schema}.${name}`,
-      to,
-    })),
+    renamed: [...original.renamed, ...(residences[0]?.adoption.renamed ?? [])].map(
+      ({ kind, schema, name, to }) => ({
+        kind,
+        from: `${schemaOf.get(schema) ?? schema}.${name}`,
+        to,
+      }),
+    ),
     altered: residences[0]?.adoption.altered ?? [],
     ignored: original.load.ignored,
   }

@@ -1,16 +1,19 @@
+import { type Renamed, renameTenantColumns } from '@quickscale/tenancy/layout'
 import type pg from 'pg'
 import { type LoadReport, loadScript } from '../load/load.ts'
 import type { Refusal } from '../report.ts'
 import { type Catalog, readCatalog } from './catalog.ts'
 import { connected, type Stage } from './stage.ts'
 
-/** The script's own database, unmodified. */
+/** The script's own database, unmodified but for the names of columns called tenant_id. */
 export interface Original {
   readonly database: string
   readonly url: string
   readonly schemas: readonly string[]
   readonly catalog: Catalog
   readonly load: LoadReport
+  /** Columns that are called as the layout's own in a place. */
+  readonly renamed: readonly Renamed[]
 }
 
 /** Schemas of the script: neither PostgreSQL's nor an extension's. */
@@ -36,7 +39,15 @@ export async function loadOriginal(
     await client.query('analyze')
     const { rows } = await client.query<{ name: string }>(SCHEMAS)
     const schemas = rows.map(({ name }) => name)
-    return { database, url, schemas, catalog: await readCatalog(client, { schemas, place: false }), load }
+    const renamed = await renameTenantColumns(client, schemas)
+    return {
+      database,
+      url,
+      schemas,
+      catalog: await readCatalog(client, { schemas, place: false }),
+      load,
+      renamed,
+    }
   })
 }
 

@@ -1,12 +1,12 @@
 import { findAffectedIndexes } from '@quickscale/tenancy/layout'
-import pg from 'pg'
-import type { Index, Operator } from '../check/catalog.ts'
+import type pg from 'pg'
+import { type Index, type Operator, searchPath } from '../check/catalog.ts'
 import type { Mapping } from '../check/mapping.ts'
 import type { Original } from '../check/original.ts'
 import type { Residence, TenantPlace } from '../check/places.ts'
 import { connected } from '../check/stage.ts'
 import type { AffectedIndexReport, Difference } from '../report.ts'
-import { usesIndex } from './plans.ts'
+import { servedOperators } from './plans.ts'
 
 /** The operators for which the planner uses an index of the original. */
 export type IndexUse = ReadonlyMap<Index, readonly Operator[]>
@@ -16,10 +16,7 @@ export async function readIndexUse(original: Original): Promise<IndexUse> {
     inPlannerTransaction(client, { schemas: original.schemas, role: null }, async () => {
       const use = new Map<Index, readonly Operator[]>()
       for (const index of original.catalog.indexes) {
-        const used: Operator[] = []
-        for (const operator of index.operators)
-          if (await usesIndex(client, index, index, operator)) used.push(operator)
-        use.set(index, used)
+        use.set(index, await servedOperators(client, index, index.operators))
       }
       return use
     }),
@@ -46,11 +43,18 @@ export async function compareIndexes(
       for (const [index, operators] of use) {
         const copy = mapping.findIndex(index)
         if (!copy) continue
-        const unused: string[] = []
-        for (const wanted of operators) {
-          const operator = findOperator(copy, wanted)
-          if (!operator || !(await usesIndex(client, copy, copy, operator))) unused.push(wanted.name)
-        }
+        const present = operators.map((wanted) => findOperator(copy, wanted))
+        const served = new Set(
+          await servedOperators(
+            client,
+            copy,
+            present.filter((operator) => operator !== undefined),
+          ),
+        )
+        const unused = operators.flatMap(({ name }, at) => {
+          const operator = present[at]
+          return operator !== undefined && served.has(operator) ? [] : [name]
+        })
         if (unused.length > 0) found.push({ index, copy, operators: [...new Set(unused)] })
       }
       return found
@@ -89,7 +93,7 @@ async function inPlannerTransaction<T>(
 ): Promise<T> {
   // Before 18 what is off is priced out of reach, and such a price makes the server compile every statement (jit).
   await client.query(
-    `begin; set local enable_seqscan = off; set local jit = off; set local search_path to ${schemas.map(pg.escapeIdentifier).join(', ')}`,
+    `begin; set local enable_seqscan = off; set local jit = off; set local search_path to ${searchPath(schemas)}`,
   )
   if (role !== null) await client.query(`set local role ${role}`)
   try {

@@ -83,7 +83,7 @@ function duplicateRow(table: Relation, keys: readonly string[], { orderBy }: Ord
     {
       object: `${table.schema}.${table.name}`,
       table,
-      needs: keys,
+      needs: [...keys, ...table.columns.map(({ name }) => name)],
       text: (nameOf) => {
         const on = nameOf(table.schema, table.name)
         return `insert into ${on} (${list}) overriding system value select ${list} from ${on}${orderBy} limit 1`

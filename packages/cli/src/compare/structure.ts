@@ -1,3 +1,4 @@
+import pg from 'pg'
 import type { Catalog, Column, Constraint, Index, Relation, Sequence } from '../check/catalog.ts'
 import { tablesOf, viewsOf } from '../check/catalog.ts'
 import type { Mapping } from '../check/mapping.ts'
@@ -12,9 +13,25 @@ export interface Sides {
 
 const TENANT_COLUMN = 'tenant_id'
 
+interface BareSides extends Sides {
+  readonly bare: (text: string) => string
+}
+
+/** PostgreSQL qualifies what a built-in name hides: by another schema on each side, and there is one in a place. */
+function withoutSchemas({ original, place }: Sides): (text: string) => string {
+  const names = ['public', 'extensions', ...original.relations, ...place.relations].map((one) =>
+    typeof one === 'string' ? one : one.schema,
+  )
+  const written = [...new Set(names)].flatMap((name) => [name, pg.escapeIdentifier(name)])
+  const pattern = written.map((name) => name.replace(/[^\w"]/g, '\\$&')).join('|')
+  const qualifier = new RegExp(`(?<![\\w".])(?:${pattern})\\.`, 'g')
+  return (text) => text.replace(qualifier, '').replace(/OPERATOR\(([^\w()]+)\)/g, '$1')
+}
+
 /** Everything that can be seen without reading a row: relations, columns, constraints, indexes, sequences. */
-export function compareStructure(sides: Sides): Difference[] {
-  const { original, mapping } = sides
+export function compareStructure(given: Sides): Difference[] {
+  const { original, mapping } = given
+  const sides = { ...given, bare: withoutSchemas(given) }
   const tables = new Set(
     tablesOf(original)
       .filter((table) => mapping.findRelation(table))
@@ -30,7 +47,7 @@ export function compareStructure(sides: Sides): Difference[] {
   ]
 }
 
-function compareTable(table: Relation, { mapping }: Sides): Difference[] {
+function compareTable(table: Relation, { mapping, bare }: BareSides): Difference[] {
   const object = `${table.schema}.${table.name}`
   const copy = mapping.findRelation(table)
   // A refused table is reported as refused, and is a loss all the same.
@@ -42,8 +59,8 @@ function compareTable(table: Relation, { mapping }: Sides): Difference[] {
     if (!found)
       return [{ kind: 'column', object: name, expected: column.type, found: 'it could not be kept' }]
     if (mapping.isRefused(`${copy.name}.${column.name}`)) return []
-    const expected = describeColumn(column)
-    const actual = describeColumn(found)
+    const expected = bare(describeColumn(column))
+    const actual = bare(describeColumn(found))
     return expected === actual ? [] : [{ kind: 'column', object: name, expected, found: actual }]
   })
 }
@@ -55,14 +72,14 @@ function describeColumn({ type, notNull, identity, generated, default: value }: 
   return `${type}${notNull ? ' not null' : ''}, ${generated === '' ? '' : 'generated as '}${origin}`
 }
 
-function compareView(view: Relation, { mapping }: Sides): Difference[] {
+function compareView(view: Relation, { mapping, bare }: BareSides): Difference[] {
   const copy = mapping.findRelation(view)
   const object = `${view.schema}.${view.name}`
   if (!copy) {
     if (mapping.isRefused(mapping.relation(view.schema, view.name))) return []
     return [{ kind: 'view', object, expected: 'a view', found: 'nothing' }]
   }
-  const names = (relation: Relation) => relation.columns.map(({ name, type }) => `${name} ${type}`).join(', ')
+  const names = ({ columns }: Relation) => columns.map(({ name, type }) => `${name} ${bare(type)}`).join(', ')
   return names(view) === names(copy)
     ? []
     : [{ kind: 'view', object, expected: names(view), found: names(copy) }]
@@ -76,9 +93,9 @@ const constraintKinds: Readonly<Record<string, string>> = {
   x: 'exclude',
 }
 
-function compareConstraint(constraint: Constraint, { mapping }: Sides): Difference[] {
+function compareConstraint(constraint: Constraint, { mapping, bare }: BareSides): Difference[] {
   const object = `${constraint.schema}.${constraint.table}.${constraint.name}`
-  const expected = describeConstraint(constraint, (schema, name) => mapping.relation(schema, name))
+  const expected = bare(describeConstraint(constraint, (schema, name) => mapping.relation(schema, name)))
   const copy = mapping.findConstraint(constraint)
   const table = mapping.relation(constraint.schema, constraint.table)
   if (!copy) {
@@ -86,7 +103,7 @@ function compareConstraint(constraint: Constraint, { mapping }: Sides): Differen
     if (mapping.isRefused(...names.flatMap((name) => [name, `${table}.${name}`]))) return []
     return [{ kind: 'constraint', object, expected, found: 'nothing' }]
   }
-  const found = describeConstraint(copy, (_, name) => name)
+  const found = bare(describeConstraint(copy, (_, name) => name))
   return expected === found ? [] : [{ kind: 'constraint', object, expected, found }]
 }
 
@@ -107,7 +124,7 @@ function describeConstraint(
   return `${constraintKinds[type]}${what}${timing}${constraint.validated ? '' : ' not valid'}`
 }
 
-function compareIndex(index: Index, { mapping }: Sides): Difference[] {
+function compareIndex(index: Index, { mapping, bare }: BareSides): Difference[] {
   const object = `${index.schema}.${index.name}`
   const copy = mapping.findIndex(index)
   const name = mapping.index(index.schema, index.name)
@@ -116,8 +133,8 @@ function compareIndex(index: Index, { mapping }: Sides): Difference[] {
     if (mapping.isRefused(name, `${table}.${name}`)) return []
     return [{ kind: 'index', object, expected: describeIndex(index), found: 'nothing' }]
   }
-  const expected = describeIndex(index)
-  const found = describeIndex(copy)
+  const expected = bare(describeIndex(index))
+  const found = bare(describeIndex(copy))
   return expected === found ? [] : [{ kind: 'index', object, expected, found }]
 }
 

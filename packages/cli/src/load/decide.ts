@@ -86,7 +86,7 @@ export function decide(statement: Node, quote: (name: string) => string): Decisi
   }
   if ('CreateSchemaStmt' in statement) return decideSchema(statement.CreateSchemaStmt, quote)
   if ('DropStmt' in statement) return run([...missing, '2BP01'])
-  if ('CreatePLangStmt' in statement) return run(duplicate)
+  if ('CreatePLangStmt' in statement || 'CreateExtensionStmt' in statement) return run(duplicate)
   return decideRare(statement)
 }
 

@@ -143,7 +143,7 @@ class Loader {
       if (tolerated.includes(code))
         return this.#ignore(`${(statement.words[0] ?? '').toUpperCase()} that failed`)
       if (this.#leftOut(statement, error)) return
-      throw failed(statement, error)
+      throw failed(statement, error, this.#missingExtensions())
     }
     if (guarded) await this.#client.query('release savepoint quickscale_check')
     this.#follow(statement)
@@ -164,6 +164,14 @@ class Loader {
       remedy: 'Name a server that has it with --server, or leave the extension out.',
     })
     return true
+  }
+
+  /** For the message: what fails may have wanted one of them. */
+  #missingExtensions(): string {
+    const names = this.#refused.filter(({ kind }) => kind === 'extension').map(({ object }) => object)
+    return names.length === 0
+      ? ''
+      : `; this server has no extension ${names.join(', ')}: name one with --server`
   }
 
   #follow({ words, line }: Statement): void {
@@ -214,13 +222,13 @@ class Loader {
 }
 
 /** PostgreSQL counts characters from the beginning of the text, and rows from the first of a COPY. */
-function failed({ text, line, textLine }: StatementText, error: unknown): Error {
+function failed({ text, line, textLine }: StatementText, error: unknown, hint = ''): Error {
   if (!(error instanceof pg.DatabaseError)) return error instanceof Error ? error : new Error(String(error))
   const row = /^COPY .*, line (\d+)/.exec(error.where ?? '')?.[1]
   let at = line
   if (row !== undefined) at = textLine + newlines(text) + Number(row)
   else if (error.position !== undefined) at = textLine + newlines(text.slice(0, Number(error.position) - 1))
-  return unusable(at, `${error.message} (SQLSTATE ${error.code})`, { cause: error })
+  return unusable(at, `${error.message} (SQLSTATE ${error.code})${hint}`, { cause: error })
 }
 
 function newlines(text: string): number {

@@ -1,11 +1,14 @@
-import type pg from 'pg'
+import pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
 import { dropRefused } from './adopt/concede.ts'
 import { moveExtensions } from './adopt/extensions.ts'
+import { refuseFailingFunction } from './adopt/failing-functions.ts'
 import { moveObjects, type Renamed } from './adopt/move.ts'
 import { type Altered, adaptRoutines } from './adopt/routines.ts'
+import { ownSequences } from './adopt/sequences.ts'
+import { renameTenantColumns } from './adopt/tenant-columns.ts'
 import { completeLayout } from './compile.ts'
 import type { LayoutRefusal, Wall } from './shape.ts'
 
@@ -25,7 +28,7 @@ export interface Adoption {
  * Makes a place of schemas that were written without this library: moves their objects to `schema`, dependencies
  * kept, drops what the layout refuses, and completes the rest. In one transaction; the tables must be empty.
  *
- * Names that two schemas use become `<schema>_<name>` from the second one on, in the order of `from`.
+ * Columns called tenant_id become own_tenant_id. Names that two schemas use become `<schema>_<name>` from the second one on, in the order of `from`.
  *
  * @param client a superuser's connection to the database of the place, outside a transaction
  * @throws QuickScaleError `LAYOUT_REFUSED` with refusals that no DROP answers
@@ -39,7 +42,10 @@ export async function adoptSchemas(
   return await inTransaction(client, async () => {
     await client.query('set local search_path to pg_catalog, pg_temp')
     const refused = await moveExtensions(client, from)
-    const renamed = await moveObjects(client, { from, schema })
+    const columns = await renameTenantColumns(client, from)
+    const objects = await moveObjects(client, { from, schema })
+    const renamed = [...columns, ...objects]
+    await ownSequences(client, schema)
     const altered = await adaptRoutines(client, { from, schema, renamed })
     await client.query('reset search_path')
     for (let attempt = 1; ; attempt += 1) {
@@ -62,9 +68,14 @@ async function tryToComplete(
     await client.query('release savepoint quickscale_adoption')
     return null
   } catch (error) {
-    if (!(error instanceof QuickScaleError && error.code === 'LAYOUT_REFUSED')) throw error
+    if (!(error instanceof pg.DatabaseError || isRefusal(error))) throw error
     // Role and search_path of the attempt are undone as well.
     await client.query('rollback to savepoint quickscale_adoption')
-    return { list: error.details.refusals as readonly LayoutRefusal[], error }
+    const refusal = isRefusal(error) ? error : await refuseFailingFunction(client, place.schema, error)
+    return { list: refusal.details.refusals as readonly LayoutRefusal[], error: refusal }
   }
+}
+
+function isRefusal(error: unknown): error is QuickScaleError {
+  return error instanceof QuickScaleError && error.code === 'LAYOUT_REFUSED'
 }

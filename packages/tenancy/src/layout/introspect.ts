@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { loadModule } from 'libpg-query'
 import type pg from 'pg'
 import { quoteQualified } from '../identifiers.ts'
+import { PRINTING_PATH, placeSearchPath } from './migrator.ts'
 import {
   type Column,
   type Constraint,
@@ -103,9 +104,12 @@ export async function introspectState(client: pg.ClientBase, shape: Shape): Prom
     ),
   ]
   if (probes.length === 0) return { filled: new Set(), positions: new Map() }
+  // Reading a table plans the expressions of its indexes, with bodies of functions that name others as their author did.
+  if (shape.routines.length > 0) await client.query(`set local search_path to ${placeSearchPath(schema)}`)
   const { rows } = await client.query<{ found: readonly string[] }>(
     `select array[${probes.join(', ')}] as found`,
   )
+  if (shape.routines.length > 0) await client.query(PRINTING_PATH)
   const found = rows[0]?.found ?? []
   return {
     filled: new Set(tables.filter((_, index) => found[index] !== 'false').map(({ name }) => name)),

@@ -8,8 +8,11 @@ export function placeSearchPath(schema: string): string {
   return `${quoteIdentifier(schema)}, ${EXTENSIONS_SCHEMA}, pg_temp`
 }
 
-/** Begins work as quickscale_migrator, under a search_path that makes PostgreSQL print every other name qualified. */
-const BEGIN = `set local role ${MIGRATOR_ROLE}; set local search_path to pg_catalog, pg_temp`
+/** Makes PostgreSQL print every name qualified that is not built in. */
+export const PRINTING_PATH = 'set local search_path to pg_catalog, pg_temp'
+
+/** Begins work as quickscale_migrator. */
+const BEGIN = `set local role ${MIGRATOR_ROLE}; ${PRINTING_PATH}`
 const END = 'reset role; reset search_path'
 
 /** Runs `work` inside that of {@link asMigrator} as the administrator. */

@@ -11,6 +11,9 @@ CREATE SCHEMA hr;
 CREATE SCHEMA sales;
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 COMMENT ON EXTENSION pg_trgm IS 'trigrams';
+CREATE EXTENSION plpgsql WITH SCHEMA pg_catalog;
+CREATE EXTENSION citext WITH SCHEMA public;
+CREATE EXTENSION pgcrypto WITH SCHEMA public;
 CREATE TYPE public.mood AS ENUM ('sad', 'ok', 'happy');
 CREATE TYPE hr.address AS (street text, zip character varying(10));
 CREATE DOMAIN public.positive AS integer CONSTRAINT positive_check CHECK ((VALUE > 0));
@@ -116,4 +119,20 @@ ALTER TABLE ONLY hr.person ADD CONSTRAINT boss FOREIGN KEY (boss) REFERENCES hr.
 ALTER TABLE ONLY sales.person ADD CONSTRAINT p FOREIGN KEY (id) REFERENCES hr.person(id);
 CREATE VIEW sales.by_boss AS
   SELECT b.id, b.last AS name, count(*) AS n FROM hr.person p JOIN hr.person b ON b.id = p.boss GROUP BY b.id;
-
+-- Written by an old pg_dump, for a database in which somebody has kept tenants apart already.
+CREATE SEQUENCE sales.ticket_id_seq START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1;
+CREATE TABLE sales.tenant (id integer NOT NULL, name public.citext DEFAULT 'x'::public.citext);
+CREATE TABLE sales.ticket (
+  id integer DEFAULT nextval('sales.ticket_id_seq'::regclass) NOT NULL, tenant_id integer NOT NULL,
+  token uuid DEFAULT public.gen_random_uuid(), mail public.citext,
+  CONSTRAINT ticket_mail CHECK ((mail OPERATOR(public.~) '@'::public.citext))
+);
+INSERT INTO sales.tenant VALUES (1, 'One'), (2, 'Two');
+INSERT INTO sales.ticket VALUES (1, 1, NULL, 'A@b'), (2, 2, '00000000-0000-4000-8000-000000000001', 'c@d');
+SELECT pg_catalog.setval('sales.ticket_id_seq', 7, true);
+ALTER TABLE ONLY sales.tenant ADD CONSTRAINT tenant_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY sales.ticket ADD CONSTRAINT ticket_pkey PRIMARY KEY (tenant_id, id);
+ALTER TABLE ONLY sales.ticket ADD CONSTRAINT ticket_tenant FOREIGN KEY (tenant_id) REFERENCES sales.tenant(id);
+CREATE UNIQUE INDEX ticket_mail_idx ON sales.ticket USING btree (mail, tenant_id);
+CREATE VIEW sales.tickets AS
+  SELECT tenant_id, string_agg((mail)::text, ', ') AS mails FROM sales.ticket GROUP BY tenant_id;

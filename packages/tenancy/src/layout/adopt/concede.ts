@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
-import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../identifiers.ts'
 import { layoutRefused } from '../refused.ts'
 import type { LayoutRefusal } from '../shape.ts'
 
@@ -94,6 +94,9 @@ function remedyStatement(schema: string, refusal: LayoutRefusal, target: PlaceOb
   const { kind, identity, relation, part } = target
   if (kind === 'table' && refusal.kind === 'row level security')
     return `alter table ${identity} no force row level security, disable row level security`
+  if (kind === 'table' && refusal.kind === 'unlogged table') return `alter table ${identity} set logged`
+  if (kind === 'table' && refusal.kind === 'typed table') return `alter table ${identity} not of`
+  if (kind === 'table' && refusal.kind === 'inheritance') return separate(identity)
   // It is a table of tenants then, which loses no row.
   if (kind === 'table' && refusal.kind === 'shared table') return `comment on table ${identity} is null`
   if (kind === 'table' && refusal.kind === 'rows') return `truncate ${identity} cascade`
@@ -111,6 +114,25 @@ function remedyStatement(schema: string, refusal: LayoutRefusal, target: PlaceOb
     default:
       return `drop ${kind} ${identity} cascade`
   }
+}
+
+/** A table by itself, with its own rows; views that show those of its children with them are dropped. */
+function separate(table: string): string {
+  const relation = `${quoteLiteral(table)}::pg_catalog.regclass`
+  return `do $$
+    declare link record; shown record;
+    begin
+      for link in select inhrelid::regclass as child, inhparent as parent from pg_inherits
+                   where inhrelid = ${relation} or inhparent = ${relation} loop
+        for shown in select distinct class.oid::regclass as name from pg_depend
+                       join pg_rewrite as rewrite on rewrite.oid = objid join pg_class as class on class.oid = ev_class
+                      where classid = 'pg_rewrite'::regclass and refclassid = 'pg_class'::regclass
+                        and refobjid = link.parent and class.relkind = 'v' loop
+          execute format('drop view if exists %s cascade', shown.name);
+        end loop;
+        execute format('alter table %s no inherit %s', link.child, link.parent::regclass);
+      end loop;
+    end $$`
 }
 
 /** What is gone beside the target, but for the parts of what is gone as a whole. */
