@@ -157,19 +157,16 @@ describe.each(strategies)('making a tenant under the %s strategy', (strategy: St
 
   test('that is done is not reported as failed because its lock could not be given back', async () => {
     installation = await TestInstallation.open(strategy)
-    await installation.inCatalog(
-      `create function catalog.end_locks() returns trigger language plpgsql as $body$
-       begin
-         perform pg_terminate_backend(pid, 5000) from pg_stat_activity
-           where application_name = 'quickscale locks' and datname = current_database();
-         perform pg_sleep(0.1);
-         return null;
-       end $body$;
-       create trigger end_locks after insert on catalog.audit execute function catalog.end_locks()`,
-    )
-    expect(await installation.tenancy.tenants.create(three)).toMatchObject({ state: 'active' })
+    const network = await brittleNetwork()
+    const tenancy = await installation.another(strategy, { databaseUrl: network.url })
+    const cut = network.cutBefore('pg_advisory_unlock_all')
+    expect(await tenancy.tenants.create(three)).toMatchObject({ state: 'active' })
+    await cut
     await sleep(50)
     expect(unheard).toEqual([])
+    expect((await tenancy.tenant('three').query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    await tenancy.close()
+    network.close()
   })
 })
 
@@ -335,6 +332,7 @@ async function brittleNetwork() {
   const behind = { port: Number(url.port || '5432'), host: url.hostname }
   const sockets = new Set<net.Socket>()
   let silent = false
+  let watch: (data: Buffer) => boolean = () => false
   const server = net.createServer((near) => {
     const far = net.connect(behind)
     for (const [from, to] of [
@@ -342,7 +340,7 @@ async function brittleNetwork() {
       [far, near],
     ] as const) {
       sockets.add(from)
-      from.on('data', (data) => silent || to.write(data))
+      from.on('data', (data) => watch(data) || silent || to.write(data))
       from.on('error', () => to.destroy())
       from.on('close', () => to.destroy())
     }
@@ -362,6 +360,17 @@ async function brittleNetwork() {
       silent = true
     },
     cut,
+    /** Cuts it when this is said, which nobody hears then. */
+    cutBefore: (text: string) =>
+      new Promise<void>((resolve) => {
+        watch = (data) => {
+          if (!data.includes(text)) return false
+          watch = () => false
+          cut()
+          resolve()
+          return true
+        }
+      }),
     close: () => {
       cut()
       server.close()

@@ -38,21 +38,6 @@ export async function isBrought(db: Kysely<CatalogTables>, identity: string): Pr
   return row !== undefined
 }
 
-/** Registers the server of a tenant's brought database. @throws QuickScaleError `DATABASE_TAKEN` */
-export async function registerBroughtServer(
-  db: Kysely<CatalogTables>,
-  tenantId: string,
-  { identity, credential, host, port }: BroughtAddress,
-): Promise<string> {
-  const name = broughtServerName(tenantId)
-  await db
-    .insertInto('server')
-    .values({ name, host, port, identity, credential: JSON.stringify(credential) })
-    .execute()
-    .catch(explainTaken)
-  return name
-}
-
 /** From now on it is reached there. @throws QuickScaleError `DATABASE_TAKEN` */
 export async function replaceBroughtAddress(
   db: Kysely<CatalogTables>,
@@ -91,7 +76,8 @@ export async function listServersOfSystem(db: Kysely<CatalogTables>, system: str
   return rows.map(({ name }) => name)
 }
 
-function explainTaken(cause: unknown): never {
+/** Names the refusal of a database that is some tenant's already. */
+export function explainTaken(cause: unknown): never {
   if (cause instanceof pg.DatabaseError && cause.constraint === 'server_identity_key') {
     throw taken('it is the database of a tenant already', cause)
   }

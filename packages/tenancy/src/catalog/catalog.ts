@@ -19,11 +19,11 @@ export interface Catalog {
   upgrade(): Promise<void>
   /**
    * Runs `work` while these names are held; another process waits for them, a crash frees them. So does the loss of
-   * the connection: `work` calls `assertHeld` before what it must not do beside another holder.
+   * the connection: `work` calls `assertHeld` before what it must not do beside another holder, or does it `underLock`.
    *
-   * @throws QuickScaleError `LOCK_LOST` out of `assertHeld`, `NOT_INSTALLED`, `CATALOG_UNREACHABLE`
+   * @throws QuickScaleError `LOCK_LOST` out of `assertHeld` and `underLock`, `NOT_INSTALLED`, `CATALOG_UNREACHABLE`
    */
-  locked<T>(names: LockNames, work: (assertHeld: AssertHeld) => Promise<T>): Promise<T>
+  locked<T>(names: LockNames, work: (assertHeld: AssertHeld, underLock: UnderLock) => Promise<T>): Promise<T>
   /**
    * The same, but when another one holds a name nothing is done, and nobody waits.
    *
@@ -39,6 +39,12 @@ export interface Catalog {
 /** Asks the server, and throws `LOCK_LOST` if the lock is lost; `cause` is what has failed already, if anything. */
 export type AssertHeld = (cause?: unknown) => Promise<void>
 
+/**
+ * A statement on the connection that holds the lock: what it does is done by the holder, or not at all. Its locks of the
+ * session are given up with the others.
+ */
+export type UnderLock = <Row extends pg.QueryResultRow>(text: string, values: unknown[]) => Promise<Row[]>
+
 /** What a piece of work keeps others from: its own kind, and the kind that must not run beside it. */
 export interface LockNames {
   readonly exclusive: string
@@ -46,8 +52,8 @@ export interface LockNames {
   readonly shared?: string
 }
 
-/** Database, schema, table or column that is not there. */
-const absent = new Set(['3D000', '3F000', '42P01', '42703'])
+/** Database, schema, table, column or function that is not there. */
+const absent = new Set(['3D000', '3F000', '42P01', '42703', '42883'])
 
 /** Connection lost or refused, no connection left, not accepting connections, shut down. */
 const unreachable = /^(08...|53300|55000|57P..)$/
@@ -85,14 +91,18 @@ export function openCatalog(url: string, installation: string): Catalog {
     upgrade: () => upgrade(pool),
     locked: async (names, work) => {
       const client = await named(locks.connect())
-      const outcome = await whileLocked(client, names, lockAfterWait, work)
+      // Nobody waits for its end.
+      const { outcome } = await whileLocked(client, names, lockAfterWait, installation, work)
       // Whoever waits gets it.
       if (outcome === null) throw new QuickScaleError('LOCK_LOST', { lock: names.exclusive })
       return outcome.result
     },
     lockedIfFree: async (names, work) => {
       const client = await named(locks.connect())
-      return await whileLocked(client, names, lockIfFree, work)
+      const { outcome, released } = await whileLocked(client, names, lockIfFree, installation, work)
+      // Whoever asks again finds it free.
+      await released
+      return outcome
     },
     close: async () => {
       await Promise.all([pool.end(), locks.end(), changes.close()])
@@ -147,30 +157,38 @@ async function whileLocked<T>(
   client: pg.PoolClient,
   names: LockNames,
   lock: string,
-  work: (assertHeld: AssertHeld) => Promise<T>,
-): Promise<{ readonly result: T } | null> {
-  let clean = false
+  installation: string,
+  work: (assertHeld: AssertHeld, underLock: UnderLock) => Promise<T>,
+): Promise<{ readonly outcome: { readonly result: T } | null; readonly released: Promise<void> }> {
+  // A session's locks live as long as it does: when it answers, they are held.
+  const ask = async <Row extends pg.QueryResultRow>(
+    text: string,
+    values: unknown[] = [],
+    cause?: unknown,
+  ) => {
+    const { rows } = await client.query<Row>(text, values).catch((failure: unknown) => {
+      const alive = failure instanceof pg.DatabaseError && !unreachable.test(failure.code ?? '')
+      if (alive) return explain(failure, installation)
+      throw new QuickScaleError('LOCK_LOST', { lock: names.exclusive }, { cause: cause ?? failure })
+    })
+    return rows
+  }
+  let outcome: { readonly result: T } | null
   try {
     const { rows } = await client.query<{ held: boolean }>(lock, [names.exclusive, names.shared ?? null])
-    if (rows[0]?.held !== true) {
-      // One of the two may be held.
-      await client.query('select pg_advisory_unlock_all()')
-      clean = true
-      return null
-    }
-    const result = await work(async (cause) => {
-      // A session's locks live as long as it does: when it answers, they are held.
-      await client.query('select').catch((loss: unknown) => {
-        throw new QuickScaleError('LOCK_LOST', { lock: names.exclusive }, { cause: cause ?? loss })
-      })
-    })
-    // The work is done, whatever becomes of the lock; ending the connection gives it up too.
-    clean = await client.query('select pg_advisory_unlock_all()').then(
-      () => true,
-      () => false,
-    )
-    return { result }
-  } finally {
-    client.release(!clean)
+    const held = rows[0]?.held === true
+    outcome = held
+      ? { result: await work(async (cause) => void (await ask('select', [], cause)), ask) }
+      : null
+  } catch (error) {
+    client.release(true)
+    throw error
   }
+  // The work is done, whatever becomes of the lock; ending the connection gives it up too. One of the two may be held where
+  // not both were free.
+  const released = client.query('select pg_advisory_unlock_all()').then(
+    () => client.release(),
+    () => client.release(true),
+  )
+  return { outcome, released }
 }

@@ -184,7 +184,8 @@ export function selectDatabases(db: Kysely<CatalogTables>) {
     ])
 }
 
-type DatabaseRow = Selectable<
+/** Enough of a row, of selectDatabases or from SQL, to make a record of it. */
+export type DatabaseRow = Selectable<
   Pick<
     CatalogTables['database'],
     'id' | 'name' | 'kind' | 'login_role' | 'credential' | 'ready' | 'for_tenant'

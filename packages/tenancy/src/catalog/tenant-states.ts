@@ -3,8 +3,9 @@ import pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
 import { refusalOf, type Tenant, type TenantState } from '../tenant.ts'
 import { recordAudit } from './audit.ts'
+import type { Catalog, UnderLock } from './catalog.ts'
 import type { CatalogTables } from './tables.ts'
-import { findTenant, toTenant } from './tenants.ts'
+import { findTenant, type TenantRow, toTenant } from './tenants.ts'
 
 /** SQLSTATE of the triggers on catalog.tenant and quickscale.placement. */
 const illegalTransition = 'QS007'
@@ -81,39 +82,16 @@ export async function claimForRemoval(db: Kysely<CatalogTables>, id: string): Pr
 /**
  * Activates a tenant, with its line in the audit log, in one statement.
  *
- * @throws QuickScaleError `TENANT_NOT_FOUND`; `TENANT_DELETED` and the like when it is not in the making any more
+ * @throws QuickScaleError `TENANT_NOT_FOUND`; `TENANT_DELETED` and the like when it is not in the making any more;
+ *   `LOCK_LOST`
  */
 export async function activateTenant(
-  db: Kysely<CatalogTables>,
+  { db }: Pick<Catalog, 'db'>,
+  underLock: UnderLock,
   id: string,
   details: Readonly<Record<string, unknown>>,
 ): Promise<Tenant> {
-  const row = await db
-    .with('activated', (activated) =>
-      activated
-        .updateTable('tenant')
-        .set({ state: 'active', settled: true })
-        .where('id', '=', id)
-        .where('state', '=', 'provisioning')
-        .returningAll(),
-    )
-    .with('noted', (noted) =>
-      noted
-        .insertInto('audit')
-        .columns(['action', 'tenant_id', 'details'])
-        .expression(
-          noted
-            .selectFrom('activated')
-            .select(({ val, cast }) => [
-              val('tenant.created').as('action'),
-              'activated.id',
-              cast<string>(val(JSON.stringify(details)), 'jsonb').as('details'),
-            ]),
-        ),
-    )
-    .selectFrom('activated')
-    .selectAll()
-    .executeTakeFirst()
+  const [row] = await underLock<TenantRow>('select * from catalog.activate_tenant($1, $2)', [id, details])
   if (row !== undefined) return toTenant(row)
   const known = await findTenant(db, { id })
   if (known === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: id })

@@ -2,7 +2,7 @@ import { type Kysely, type Selectable, sql } from 'kysely'
 import pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import type { Strategy, Tenant, TenantState } from '../tenant.ts'
+import type { Tenant, TenantState } from '../tenant.ts'
 import type { CatalogTables } from './tables.ts'
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -75,57 +75,6 @@ export async function listTenants(
   return { tenants, next: rows.length > limit ? (tenants.at(-1)?.slug ?? null) : null }
 }
 
-/**
- * Adds the tenant and its placement, in one statement, or returns the one that has the slug already.
- *
- * @throws QuickScaleError `TENANT_EXISTS` for the id of another tenant, deleted ones included; `SLUG_RESTING`
- */
-export async function insertTenant(
-  db: Kysely<CatalogTables>,
-  tenant: Pick<Tenant, 'id' | 'slug' | 'name' | 'plan' | 'parentId' | 'region'>,
-  place: { strategy: Strategy; databaseId: string; schemaName: string },
-): Promise<Tenant> {
-  const inserted = await db
-    .with('made', (made) =>
-      made
-        .insertInto('tenant')
-        .values({
-          id: tenant.id,
-          slug: tenant.slug,
-          name: tenant.name,
-          plan_id: tenant.plan,
-          parent_id: tenant.parentId,
-          region: tenant.region,
-        })
-        .onConflict((conflict) => conflict.doNothing())
-        .returningAll(),
-    )
-    .with('placed', (placed) =>
-      placed
-        .insertInto('placement')
-        .columns(['tenant_id', 'strategy', 'database_id', 'schema_name', 'epoch'])
-        .expression(
-          placed
-            .selectFrom('made')
-            .select(({ val, cast }) => [
-              'made.id',
-              val(place.strategy).as('strategy'),
-              cast<string>(val(place.databaseId), 'uuid').as('database_id'),
-              val(place.schemaName).as('schema_name'),
-              sql<number>`1`.as('epoch'),
-            ]),
-        ),
-    )
-    .selectFrom('made')
-    .selectAll()
-    .executeTakeFirst()
-    .catch((cause: unknown) => explainSlug(cause, tenant.slug))
-  if (inserted !== undefined) return toTenant(inserted)
-  const known = await findTenant(db, { slug: tenant.slug })
-  if (known === null) throw new QuickScaleError('TENANT_EXISTS', { key: tenant.id })
-  return known
-}
-
 /** What update() and rename() may change. */
 export interface TenantChanges {
   readonly slug?: string
@@ -185,18 +134,26 @@ export async function isWithin(db: Kysely<CatalogTables>, id: string, ancestorId
 const childrenNamed = 5
 /** SQLSTATE of sql/catalog for a slug that was another tenant's a moment ago. */
 const slugResting = 'QS008'
+/** Unique: slugs of living tenants, and ids. */
+const taken = new Set(['tenant_slug', 'tenant_pkey'])
 
-function explainSlug(cause: unknown, slug: string): never {
+/** Names what the catalog has refused a slug, or an id, for. */
+export function explainSlug(cause: unknown, slug: string): never {
   if (cause instanceof pg.DatabaseError && cause.code === slugResting) {
     throw new QuickScaleError('SLUG_RESTING', { slug }, { cause })
   }
-  if (cause instanceof pg.DatabaseError && cause.constraint === 'tenant_slug') {
+  if (cause instanceof pg.DatabaseError && taken.has(cause.constraint ?? '')) {
     throw new QuickScaleError('TENANT_EXISTS', { key: slug }, { cause })
   }
   throw cause
 }
 
-export function toTenant(row: Selectable<CatalogTables['tenant']>): Tenant {
+/** A tenant as a query gives it, or as JSON. */
+export type TenantRow = Omit<Selectable<CatalogTables['tenant']>, 'activated_at' | 'created_at'> & {
+  created_at: Date | string
+}
+
+export function toTenant(row: TenantRow): Tenant {
   return {
     id: row.id,
     slug: row.slug,
@@ -206,6 +163,6 @@ export function toTenant(row: Selectable<CatalogTables['tenant']>): Tenant {
     settled: row.settled,
     parentId: row.parent_id,
     region: row.region,
-    createdAt: row.created_at,
+    createdAt: new Date(row.created_at),
   }
 }

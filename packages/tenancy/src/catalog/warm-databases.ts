@@ -63,24 +63,3 @@ export async function withholdWarmDatabase(db: Kysely<CatalogTables>, id: string
     .executeTakeFirst()
   return row !== undefined
 }
-
-/** Takes the oldest one of this shape on a server, if any; nobody else can have it when the transaction is committed. */
-export async function claimWarmDatabase(
-  transaction: Kysely<CatalogTables>,
-  server: string,
-  shape: string,
-): Promise<{ database: DatabaseRecord; tenantId: string } | null> {
-  const oldest = await selectDatabases(transaction)
-    .where('database.kind', '=', 'warm')
-    .where('database.ready', '=', true)
-    .where('database.shape', '=', shape)
-    .where('server.name', '=', server)
-    .orderBy('database.created_at')
-    .limit(1)
-    .forUpdate('database')
-    .skipLocked()
-    .executeTakeFirst()
-  if (oldest === undefined || oldest.for_tenant === null) return null
-  await transaction.updateTable('database').set({ kind: 'silo' }).where('id', '=', oldest.id).execute()
-  return { database: { ...toDatabase(oldest), kind: 'silo' }, tenantId: oldest.for_tenant }
-}

@@ -1,10 +1,9 @@
-import type { AssertHeld } from '../catalog/catalog.ts'
 import { findUnfinishedMove } from '../catalog/moves.ts'
 import { changeTenantState } from '../catalog/tenant-states.ts'
 import { listChildren } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import { type Attempt, inspectTenant, removeTenant } from '../placements/removal.ts'
+import { type Attempt, type Held, inspectTenant, removeTenant } from '../placements/removal.ts'
 import { type Plans, requirePlace } from '../placements/reserve.ts'
 import type { Holding, Place, Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
@@ -38,7 +37,7 @@ export async function deleteTenant(
   options: DeleteOptions = {},
 ): Promise<Deletion> {
   const { dryRun = false } = options
-  return await withTenantLocked(workshop, key, { apart: true }, async (tenant, assertHeld) => {
+  return await withTenantLocked(workshop, key, { apart: true }, async (tenant, held) => {
     if (tenant.state === 'deleted') return { tenantId: tenant.id, dryRun, gone: [] }
     if ((await findUnfinishedMove(workshop.catalog.db, tenant.id)) !== null) {
       throw new QuickScaleError('TENANT_MOVING', { key })
@@ -47,7 +46,7 @@ export async function deleteTenant(
     if (children.length > 0) {
       throw new QuickScaleError('TENANT_HAS_CHILDREN', { key, children: children.join(', ') })
     }
-    const { attempt, place } = await beginRemoval(workshop, plans, tenant, assertHeld)
+    const { attempt, place } = await beginRemoval(held, plans, tenant)
     if (dryRun) return { tenantId: tenant.id, dryRun, gone: await inspectTenant(attempt, tenant.id, place) }
     return { tenantId: tenant.id, dryRun, gone: await finishDeletion(attempt, tenant, place, options) }
   })
@@ -55,13 +54,12 @@ export async function deleteTenant(
 
 /** From where the catalog places the tenant. */
 export async function beginRemoval(
-  workshop: Workshop,
+  held: Held,
   plans: Plans,
   tenant: Tenant,
-  assertHeld: AssertHeld,
 ): Promise<{ attempt: Attempt; place: Place }> {
-  const { strategy, place } = await requirePlace(workshop, plans, tenant)
-  return { attempt: { workshop, strategy, assertHeld }, place }
+  const { strategy, place } = await requirePlace(held.workshop, plans, tenant)
+  return { attempt: { ...held, strategy }, place }
 }
 
 async function finishDeletion(

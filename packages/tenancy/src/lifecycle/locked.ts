@@ -1,9 +1,8 @@
-import type { AssertHeld } from '../catalog/catalog.ts'
 import { findTenant, parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { migrationLock } from '../placements/install.ts'
-import { tenantLock } from '../placements/removal.ts'
+import { type Held, tenantLock } from '../placements/removal.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
 
@@ -15,11 +14,12 @@ import type { Tenant } from '../tenant.ts'
  * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_UNREACHABLE`
  */
 export async function withTenantLocked<T>(
-  { catalog }: Workshop,
+  workshop: Workshop,
   key: string,
   { apart }: { apart: boolean },
-  work: (tenant: Tenant, assertHeld: AssertHeld) => Promise<T>,
+  work: (tenant: Tenant, held: Held) => Promise<T>,
 ): Promise<T> {
+  const { catalog } = workshop
   const tenantKey = parseTenantKey(key)
   const find = async (wanted: typeof tenantKey) => {
     const tenant = await findTenant(catalog.db, wanted)
@@ -29,10 +29,10 @@ export async function withTenantLocked<T>(
   for (let attempt = 1; attempt <= limits.attemptsMax; attempt += 1) {
     const { id, slug } = await find(tenantKey)
     const names = { exclusive: tenantLock(slug), ...(apart ? { shared: migrationLock } : {}) }
-    const outcome = await catalog.locked(names, async (assertHeld) => {
+    const outcome = await catalog.locked(names, async (assertHeld, underLock) => {
       const tenant = await find({ id })
       // Renamed while we waited: the lock of its other name is the one that counts.
-      return tenant.slug === slug ? { result: await work(tenant, assertHeld) } : null
+      return tenant.slug === slug ? { result: await work(tenant, { workshop, assertHeld, underLock }) } : null
     })
     if (outcome !== null) return outcome.result
   }

@@ -1,10 +1,9 @@
-import type { AssertHeld } from '../catalog/catalog.ts'
 import { listUnsettled } from '../catalog/tenant-states.ts'
 import { findTenant } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { finishProvisioning } from '../placements/provision.ts'
-import { removeTenant } from '../placements/removal.ts'
+import { type Held, removeTenant } from '../placements/removal.ts'
 import { type Plans, requirePlace } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
@@ -74,33 +73,32 @@ async function sweepOne(
   id: string,
   seed: (tenantId: string) => Promise<void>,
 ): Promise<'settled' | 'removed'> {
-  return await withTenantLocked(workshop, id, { apart: true }, (tenant, assertHeld) =>
-    finish(workshop, plans, tenant, assertHeld, seed),
+  return await withTenantLocked(workshop, id, { apart: true }, (tenant, held) =>
+    finish(held, plans, tenant, seed),
   )
 }
 
 async function finish(
-  workshop: Workshop,
+  held: Held,
   plans: Plans,
   tenant: Tenant,
-  assertHeld: AssertHeld,
   seed: (tenantId: string) => Promise<void>,
 ): Promise<'settled' | 'removed'> {
   switch (tenant.state) {
     case 'provisioning': {
-      const { strategy, place } = await requirePlace(workshop, plans, tenant)
-      await finishProvisioning({ workshop, strategy, assertHeld }, tenant, place, seed)
+      const { strategy, place } = await requirePlace(held.workshop, plans, tenant)
+      await finishProvisioning({ ...held, strategy }, tenant, place, seed)
       return 'settled'
     }
     case 'deleting': {
-      const { attempt, place } = await beginRemoval(workshop, plans, tenant, assertHeld)
+      const { attempt, place } = await beginRemoval(held, plans, tenant)
       await removeTenant(attempt, tenant, place)
       return 'removed'
     }
     case 'deleted':
       return 'removed'
     default:
-      if (!tenant.settled) await settle(workshop, tenant, tenant.state)
+      if (!tenant.settled) await settle(held.workshop, tenant, tenant.state)
       return 'settled'
   }
 }

@@ -63,7 +63,6 @@ export async function recordPlan(
     return await workshop.catalog.db.transaction().execute(async (transaction) => {
       const { place } = await reservePlace(workshop, transaction, {
         tenantId: tenant.id,
-        shape: '',
         wish,
         avoid: here.strategy === wish.strategy ? here.place.database : null,
       })
@@ -103,7 +102,6 @@ async function examine(
     .execute(async (transaction) => {
       const { place } = await reservePlace(workshop, transaction, {
         tenantId: tenant.id,
-        shape: '',
         wish,
         avoid,
       })

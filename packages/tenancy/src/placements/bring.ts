@@ -1,11 +1,5 @@
-import type { Kysely } from 'kysely'
-import {
-  findBroughtServer,
-  registerBroughtServer,
-  replaceBroughtAddress,
-} from '../catalog/brought-databases.ts'
-import { registerDatabase } from '../catalog/places.ts'
-import type { CatalogTables } from '../catalog/tables.ts'
+import { findBroughtServer, replaceBroughtAddress } from '../catalog/brought-databases.ts'
+import type { Chosen } from '../catalog/reservations.ts'
 import { QuickScaleError } from '../errors.ts'
 import { broughtServerName } from '../server-config.ts'
 import { sealBroughtUrl } from '../strategies/brought-servers.ts'
@@ -13,7 +7,6 @@ import { broughtServerTraits } from '../strategies/servers.ts'
 import { installationNames, type Place, type Workshop } from '../strategies/strategy.ts'
 import { findExclusion, type Wish } from './choose.ts'
 import type { Offer } from './offer.ts'
-import type { Reservation } from './reserve.ts'
 
 /** The database that a customer brings for its tenant. */
 export interface BroughtDatabase {
@@ -39,22 +32,23 @@ export function assertBringable(wish: Wish): void {
   throw new QuickScaleError('PLACEMENT_REFUSED', { reasons, excluded: [exclusion] })
 }
 
-/** Registers a brought database for a tenant, in the caller's transaction. @throws QuickScaleError `DATABASE_TAKEN` */
-export async function reserveBrought(
+/** A brought database as the place of a tenant; nothing is recorded yet. */
+export async function takeBrought(
   { installation, keyProvider }: Workshop,
-  transaction: Kysely<CatalogTables>,
   tenantId: string,
   { url, host, port, identity, databaseName }: Offer,
-): Promise<Reservation> {
-  const credential = await sealBroughtUrl(keyProvider, broughtServerName(tenantId), url)
-  const serverName = await registerBroughtServer(transaction, tenantId, { identity, credential, host, port })
-  const database = await registerDatabase(transaction, {
-    serverName,
-    name: databaseName,
+): Promise<Chosen> {
+  const server = broughtServerName(tenantId)
+  const credential = await sealBroughtUrl(keyProvider, server, url)
+  return {
+    strategy: 'database',
+    server,
+    database: databaseName,
+    login: installationNames(installation).silo(tenantId),
     kind: 'silo',
-    loginRole: installationNames(installation).silo(tenantId),
-  })
-  return { tenantId, place: { database, schemaName: 'app' }, warm: false }
+    schema: 'app',
+    brought: { identity, credential, host, port },
+  }
 }
 
 /** Whether a place is in the database that is offered. */

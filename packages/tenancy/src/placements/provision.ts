@@ -1,18 +1,18 @@
-import type { AssertHeld } from '../catalog/catalog.ts'
+import { beginChoice, recordTenant } from '../catalog/reservations.ts'
 import { activateTenant, claimForRemoval } from '../catalog/tenant-states.ts'
-import { findTenant, insertTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
+import { findTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import type { PlacementRules } from '../server-config.ts'
 import type { Place, Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
-import { assertBringable, type BroughtDatabase, isOffered, replaceUrl, reserveBrought } from './bring.ts'
+import { assertBringable, type BroughtDatabase, isOffered, replaceUrl, takeBrought } from './bring.ts'
 import { openFence } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
 import { repeatAfterLostRace } from './lost-race.ts'
 import { examineOffer } from './offer.ts'
-import { type Attempt, removeTenant, tenantLock } from './removal.ts'
-import { findPlace, type Placed, type Plans, planOf, requirePlace, reservePlace, wishOf } from './reserve.ts'
+import { type Attempt, type Held, removeTenant, tenantLock } from './removal.ts'
+import { choose, findPlace, type Placed, type Plans, planOf, requirePlace, wishOf } from './reserve.ts'
 import { wantedShape } from './shape.ts'
 
 /** A customer to be. */
@@ -50,9 +50,10 @@ export async function provisionTenant(
   planOf(plans, wanted.plan)
   // Beside other provisioning, but not beside a migration, which would miss a place in the making.
   const names = { shared: migrationLock, exclusive: tenantLock(parseSlug(wanted.slug)) }
-  return await workshop.catalog.locked(names, async (assertHeld) => {
-    const { tenant, strategy, place, warm } = await recordAnew(workshop, plans, wanted, assertHeld)
-    return await finishProvisioning({ workshop, strategy, assertHeld }, tenant, place, seed, warm)
+  return await workshop.catalog.locked(names, async (assertHeld, underLock) => {
+    const held = { workshop, assertHeld, underLock }
+    const { tenant, strategy, place, warm } = await recordAnew(held, plans, wanted)
+    return await finishProvisioning({ ...held, strategy }, tenant, place, seed, warm)
   })
 }
 
@@ -63,16 +64,11 @@ interface Recorded extends Placed {
 }
 
 /** A tenant that an earlier attempt failed to take away is taken away first. */
-async function recordAnew(
-  workshop: Workshop,
-  plans: Plans,
-  wanted: NewTenant,
-  assertHeld: AssertHeld,
-): Promise<Recorded> {
-  const known = await record(workshop, plans, wanted)
+async function recordAnew(held: Held, plans: Plans, wanted: NewTenant): Promise<Recorded> {
+  const known = await record(held, plans, wanted)
   if (known.tenant.state !== 'deleting') return known
-  await removeTenant({ workshop, strategy: known.strategy, assertHeld }, known.tenant, known.place)
-  return await record(workshop, plans, wanted)
+  await removeTenant({ ...held, strategy: known.strategy }, known.tenant, known.place)
+  return await record(held, plans, wanted)
 }
 
 /**
@@ -88,7 +84,7 @@ export async function finishProvisioning(
   seed: (tenantId: string) => Promise<void>,
   warm = false,
 ): Promise<Tenant> {
-  const { workshop, strategy, assertHeld } = attempt
+  const { workshop, strategy, underLock } = attempt
   try {
     if (!warm) await makePlace(attempt, tenant, place)
     await seed(tenant.id)
@@ -96,10 +92,9 @@ export async function finishProvisioning(
     await withdraw(attempt, tenant, place, error)
     throw error
   }
-  await assertHeld()
   const { server, name: database } = place.database
   const details = { slug: tenant.slug, plan: tenant.plan, strategy, server, database }
-  return await activateTenant(workshop.catalog.db, tenant.id, details)
+  return await activateTenant(workshop.catalog, underLock, tenant.id, details)
 }
 
 async function makePlace(
@@ -117,37 +112,33 @@ async function makePlace(
 }
 
 /** Records the tenant together with its place, or neither; finds what an earlier attempt has recorded. */
-async function record(workshop: Workshop, plans: Plans, wanted: NewTenant): Promise<Recorded> {
+async function record(held: Held, plans: Plans, wanted: NewTenant): Promise<Recorded> {
+  const { workshop, underLock } = held
+  const { plan, id = crypto.randomUUID() } = wanted
   const name = parseName(wanted.name)
-  if (wanted.id !== undefined && !('id' in parseTenantKey(wanted.id)))
-    throw new QuickScaleError('TENANT_INVALID', { field: 'id' })
+  if (!('id' in parseTenantKey(id))) throw new QuickScaleError('TENANT_INVALID', { field: 'id' })
   const slug = parseSlug(wanted.slug)
   const rules = readRules(wanted)
   const parentId = await parentOf(workshop, wanted)
-  const wish = wishOf(planOf(plans, wanted.plan), rules)
-  if (wanted.database !== undefined) assertBringable(wish)
-  const known = await findTenant(workshop.catalog.db, { slug })
+  const wish = wishOf(planOf(plans, plan), rules)
+  const { database: brought } = wanted
+  if (brought !== undefined) assertBringable(wish)
+  const waiting = wish.strategy === 'database' && wanted.id === undefined && brought === undefined
+  const shape = waiting ? { shape: await wantedShape(workshop) } : {}
+  // Nobody waits for a choice while a customer's server is looked at.
+  const { known, supply } =
+    brought === undefined
+      ? await beginChoice(underLock, wish.strategy, slug)
+      : { known: await findTenant(workshop.catalog.db, { slug }), supply: null }
   if (known !== null) return await findRecorded(workshop, plans, known, { ...wanted, ...rules })
-  const offer =
-    wanted.database === undefined ? null : await examineOffer(workshop, wanted.database?.url, null)
-  const shape = wish.strategy === 'database' ? await wantedShape(workshop) : ''
-  return await workshop.catalog.db.transaction().execute(async (transaction) => {
-    const chosen = { tenantId: wanted.id ?? null, shape, wish }
-    const reservation =
-      offer === null
-        ? await reservePlace(workshop, transaction, chosen)
-        : await reserveBrought(workshop, transaction, wanted.id ?? crypto.randomUUID(), offer)
-    const { tenantId: id, place, warm } = reservation
-    const region = rules.region ?? null
-    const tenant = await insertTenant(
-      transaction,
-      { id, slug, name, plan: wanted.plan, parentId, region },
-      { strategy: wish.strategy, databaseId: place.database.id, schemaName: place.schemaName },
-    )
-    // Somebody has been renamed to the slug just now.
-    if (tenant.id !== id) throw new QuickScaleError('TENANT_EXISTS', { key: slug })
-    return { tenant, strategy: wish.strategy, place, warm }
-  })
+  const chosen =
+    supply === null
+      ? await takeBrought(workshop, id, await examineOffer(workshop, brought?.url, null))
+      : { ...choose(workshop, supply, { tenantId: id, wish }), ...shape }
+  const region = rules.region ?? null
+  const recorded = await recordTenant(underLock, { id, slug, name, plan, parentId, region }, chosen)
+  const { tenant, database, warm } = recorded
+  return { tenant, strategy: wish.strategy, place: { database, schemaName: chosen.schema }, warm }
 }
 
 /** What an earlier attempt at the same tenant has recorded. @throws QuickScaleError `TENANT_EXISTS` for another one */

@@ -1,5 +1,5 @@
 import { recordAudit } from '../catalog/audit.ts'
-import type { AssertHeld } from '../catalog/catalog.ts'
+import type { AssertHeld, UnderLock } from '../catalog/catalog.ts'
 import { QuickScaleError } from '../errors.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Holding, Place, Workshop } from '../strategies/strategy.ts'
@@ -12,11 +12,16 @@ export function tenantLock(slug: string): string {
   return `tenant ${slug}`
 }
 
-/** One attempt at making or removing a tenant's place, under the lock of its slug. */
-export interface Attempt {
+/** Work under the lock of a tenant's slug. */
+export interface Held {
   readonly workshop: Workshop
-  readonly strategy: Strategy
   readonly assertHeld: AssertHeld
+  readonly underLock: UnderLock
+}
+
+/** One attempt at making or removing a tenant's place. */
+export interface Attempt extends Held {
+  readonly strategy: Strategy
 }
 
 /** Everything of a tenant that is there, its fence included. */

@@ -1,8 +1,7 @@
 import type { Kysely } from 'kysely'
-import { countSilos, listSharedDatabases, lockChoice, type SharedDatabase } from '../catalog/candidates.ts'
 import { type DatabaseRecord, findRoute, insertPlacement, registerDatabase } from '../catalog/places.ts'
+import { type Chosen, listSupply, lockChoice, type Supply } from '../catalog/reservations.ts'
 import type { CatalogTables } from '../catalog/tables.ts'
-import { claimWarmDatabase } from '../catalog/warm-databases.ts'
 import type { ResolvedConfig } from '../config.ts'
 import { QuickScaleError } from '../errors.ts'
 import type { PlacementRules } from '../server-config.ts'
@@ -12,8 +11,6 @@ import { type Candidate, choosePlace, type Wish } from './choose.ts'
 
 /** The plans of the configuration. */
 export type Plans = ResolvedConfig['plans']
-
-type Database = Kysely<CatalogTables>
 
 /** @throws QuickScaleError `PLAN_UNKNOWN` */
 export function planOf(plans: Plans, plan: string): Plans[string] {
@@ -42,105 +39,62 @@ export interface Placed {
 }
 
 /** The place that the catalog has for a tenant, if any. */
-export async function findPlace(db: Database, tenantId: string): Promise<Placed | null> {
+export async function findPlace(db: Kysely<CatalogTables>, tenantId: string): Promise<Placed | null> {
   const record = await findRoute(db, { id: tenantId })
   if (record === null) return null
   const { database, placement } = record
   return { strategy: placement.strategy, place: { database, schemaName: placement.schemaName } }
 }
 
-/** A place that was chosen; its placement is recorded next, in the same transaction. */
-export interface Reservation {
-  readonly tenantId: string
-  readonly place: Place
-  /** It was waiting: nothing has to be made. */
-  readonly warm: boolean
-}
-
 /**
- * Chooses the place of a new tenant, and registers its database, in the caller's transaction; nothing is made there yet.
+ * Chooses a place; nothing is recorded, nor made there yet.
  *
- * @param tenantId null when the tenant may get the id that a warm database was made for
- * @param shape of the warm databases that are as good as new ones
+ * @param tenantId names what is made for it alone
  * @param avoid where the tenant lives already under the same strategy: it is to go elsewhere
- * @throws QuickScaleError `PLACEMENT_REFUSED`, `NOT_INSTALLED`
+ * @throws QuickScaleError `PLACEMENT_REFUSED`
  */
-export async function reservePlace(
+export function choose(
   workshop: Workshop,
-  transaction: Database,
-  { tenantId, shape, wish, avoid = null }: ReservationWish,
-): Promise<Reservation> {
-  await lockChoice(transaction)
-  return wish.strategy === 'database'
-    ? await reserveSilo(workshop, transaction, { tenantId, shape, wish, avoid })
-    : await reserveShared(workshop, transaction, tenantId ?? crypto.randomUUID(), { wish, avoid })
+  supply: Supply,
+  { tenantId, wish, avoid = null }: Placing,
+): Chosen {
+  const { strategy } = wish
+  const candidates = candidatesOf(workshop, supply, avoid)
+  const { server, sharedDatabaseId } = choosePlace(candidates, wish)
+  const names = installationNames(workshop.installation)
+  if (strategy === 'database') {
+    const name = names.silo(tenantId)
+    return { strategy, server, database: name, login: name, kind: 'silo', schema: 'app' }
+  }
+  const here = supply.shared.filter(({ record }) => record.server === server)
+  const known = here.find(({ record }) => record.id === sharedDatabaseId)
+  const name = known?.record.name ?? names.furtherShared(here.length + 1)
+  const schema = placeSchema(strategy, tenantId)
+  return { strategy, server, database: name, login: name, kind: 'shared', schema }
 }
 
-interface ReservationWish {
-  readonly tenantId: string | null
-  readonly shape: string
+/** A tenant that needs a place. */
+export interface Placing {
+  readonly tenantId: string
   readonly wish: Wish
   readonly avoid?: DatabaseRecord | null
 }
 
-async function reserveSilo(
+/**
+ * Chooses a place for a tenant that is recorded already, and registers its database, in the caller's transaction.
+ *
+ * @throws QuickScaleError `PLACEMENT_REFUSED`
+ */
+export async function reservePlace(
   workshop: Workshop,
-  transaction: Database,
-  { tenantId, shape, wish, avoid }: ReservationWish,
-): Promise<Reservation> {
-  const silos = await countSilos(transaction)
-  const candidates = candidatesOf(workshop, [], silos).filter(
-    (candidate) => candidate.server !== avoid?.server,
-  )
-  const { server } = choosePlace(candidates, wish)
-  if (tenantId === null) {
-    const claim = await claimWarmDatabase(transaction, server, shape)
-    if (claim !== null) {
-      return { tenantId: claim.tenantId, place: { database: claim.database, schemaName: 'app' }, warm: true }
-    }
-  }
-  const id = tenantId ?? crypto.randomUUID()
-  const name = installationNames(workshop.installation).silo(id)
-  const database = await registerDatabase(transaction, {
-    serverName: server,
-    name,
-    kind: 'silo',
-    loginRole: name,
-  })
-  return { tenantId: id, place: { database, schemaName: 'app' }, warm: false }
-}
-
-async function reserveShared(
-  workshop: Workshop,
-  transaction: Database,
-  tenantId: string,
-  { wish, avoid }: Pick<ReservationWish, 'wish' | 'avoid'>,
-): Promise<Reservation> {
-  const shared = await listSharedDatabases(transaction)
-  const open = shared.filter(({ record }) => record.id !== avoid?.id)
-  const choice = choosePlace(candidatesOf(workshop, open, new Map()), wish)
-  const known = shared.find(({ record }) => record.id === choice.sharedDatabaseId)
-  const number = shared.filter(({ record }) => record.server === choice.server).length + 1
-  const name = installationNames(workshop.installation).furtherShared(number)
-  const database =
-    known?.record ??
-    (await registerDatabase(transaction, {
-      serverName: choice.server,
-      name,
-      kind: 'shared',
-      loginRole: name,
-    }))
-  return { tenantId, place: { database, schemaName: placeSchema(wish.strategy, tenantId) }, warm: false }
-}
-
-/** Records where a tenant is to live; it is recorded itself already. */
-async function recordPlacement(
-  transaction: Database,
-  strategy: Strategy,
-  { tenantId, place }: Reservation,
-): Promise<void> {
-  const { database, schemaName } = place
-  await insertPlacement(transaction, { tenantId, strategy, databaseId: database.id, schemaName })
+  transaction: Kysely<CatalogTables>,
+  placing: Placing,
+): Promise<{ place: Place }> {
+  await lockChoice(transaction)
+  const supply = await listSupply(transaction, placing.wish.strategy)
+  const { server, database: name, login, kind, schema } = choose(workshop, supply, placing)
+  const wanted = { serverName: server, name, kind, loginRole: login }
+  return { place: { database: await registerDatabase(transaction, wanted), schemaName: schema } }
 }
 
 /**
@@ -152,23 +106,27 @@ export async function requirePlace(workshop: Workshop, plans: Plans, tenant: Ten
   const known = await findPlace(workshop.catalog.db, tenant.id)
   if (known !== null) return known
   const wish = wishOf(planOf(plans, tenant.plan), { region: tenant.region ?? undefined })
+  const { strategy } = wish
   return await workshop.catalog.db.transaction().execute(async (transaction) => {
-    const reservation = await reservePlace(workshop, transaction, { tenantId: tenant.id, shape: '', wish })
-    await recordPlacement(transaction, wish.strategy, reservation)
-    return { strategy: wish.strategy, place: reservation.place }
+    const { place } = await reservePlace(workshop, transaction, { tenantId: tenant.id, wish })
+    const { database, schemaName } = place
+    await insertPlacement(transaction, { tenantId: tenant.id, strategy, databaseId: database.id, schemaName })
+    return { strategy, place }
   })
 }
 
 function candidatesOf(
   { servers }: Workshop,
-  shared: readonly SharedDatabase[],
-  silos: ReadonlyMap<string, number>,
+  { shared, silos }: Supply,
+  avoid: DatabaseRecord | null,
 ): Candidate[] {
-  return servers.all.map(({ name, traits }) => ({
+  const open = shared.filter(({ record }) => record.id !== avoid?.id)
+  const elsewhere = servers.all.filter(({ name }) => avoid?.kind !== 'silo' || name !== avoid.server)
+  return elsewhere.map(({ name, traits }) => ({
     server: name,
     ...traits,
-    silos: silos.get(name) ?? 0,
-    shared: shared
+    silos: silos[name] ?? 0,
+    shared: open
       .filter(({ record }) => record.server === name)
       .map(({ record, rowTenants, schemaTenants }) => ({ id: record.id, rowTenants, schemaTenants })),
   }))
