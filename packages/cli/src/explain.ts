@@ -10,6 +10,11 @@ const unusableCodes = new Set<ErrorCode>([
   'NOT_INSTALLED',
   'SERVER_UNREACHABLE',
   'CATALOG_UNREACHABLE',
+  'TENANT_KEY_INVALID',
+  'TENANT_NOT_FOUND',
+  'PLAN_UNKNOWN',
+  'SERVER_UNKNOWN',
+  'MOVE_NOT_FOUND',
 ])
 
 /** Tells why there is no result, on standard output too when that has to be JSON, and returns the exit code. */

@@ -19,6 +19,14 @@ export const limits = {
   catalogObjectsPerQuery: 200,
   /** How often the bar is drawn. */
   progressEveryMs: 100,
+  /** How often a line is written where there is no terminal, and how often a watched move is looked at. */
+  progressLineEveryMs: 2_000,
+  watchEveryMs: 500,
+  movesListed: 1_000,
+  /** As much as the library grants. */
+  rollbackWindowMsMax: 2_592_000_000,
+  /** Below, a copy would rest a thousand times as long as it works. */
+  copyShareMin: 0.001,
   /** Unexplained differences that are listed per strategy; more are only counted. */
   differencesMax: 1_000,
 } as const

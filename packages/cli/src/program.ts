@@ -6,6 +6,7 @@ import { addDoctorCommand } from './doctor/doctor.ts'
 import { exitCodes } from './exit-codes.ts'
 import { explain } from './explain.ts'
 import { formatReport } from './format.ts'
+import { addMoveCommand } from './moves/command.ts'
 import { createProgressBar } from './progress-bar.ts'
 
 interface CheckFlags {
@@ -20,6 +21,8 @@ export async function run(args: readonly string[]): Promise<number> {
     .description('Multi-tenancy for PostgreSQL: rows, schemas and databases in one application.')
     .version(readVersion())
     .exitOverride()
+    // `move` and the commands below it have options of the same names.
+    .enablePositionalOptions()
     .showHelpAfterError()
   program
     .command('check')
@@ -49,9 +52,11 @@ Exit codes
     .action(async (script: string, flags: CheckFlags) => {
       exitCode = await check(script, flags)
     })
-  addDoctorCommand(program, (code) => {
+  const end = (code: number) => {
     exitCode = code
-  })
+  }
+  addDoctorCommand(program, end)
+  addMoveCommand(program, end)
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {

@@ -80,9 +80,15 @@ async function requireMove(db: Workshop['catalog']['db'], id: string): Promise<M
 }
 
 async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: DriveOptions): Promise<void> {
-  const tell = (progress: MoveProgress) => options.onProgress?.({ id: held.id, state: held.state, progress })
-  tell(held.progress)
-  const reporter = new Reporter(workshop, held, { signal: options.signal ?? null, onProgress: tell })
+  const tell = (state: MoveState, progress: MoveProgress) =>
+    options.onProgress?.({ id: held.id, state, progress })
+  tell(held.state, held.progress)
+  // Whatever is done of a planned move is done of its copy.
+  const state = held.state === 'planned' ? 'copying' : held.state
+  const reporter = new Reporter(workshop, held, {
+    signal: options.signal ?? null,
+    onProgress: (progress) => tell(state, progress),
+  })
   try {
     reporter.signal.throwIfAborted()
     await evict(workshop, held)

@@ -1,0 +1,85 @@
+import type { Move, MovePlace, MovePlan, ResumeReport } from '@quickscale/tenancy'
+import { count } from '../format.ts'
+import { formatProgress } from './progress.ts'
+
+/** What a move would do, and what is in its way. */
+export function formatPlan({ tenant, source, target, plan, size, obstacles }: MovePlan): string {
+  return [
+    `Tenant  ${tenant.slug}`,
+    `From    ${formatPlace(source)}`,
+    `To      ${formatPlace(target)}`,
+    ...(plan === null ? [] : [`Plan    ${plan}, when it has arrived`]),
+    `Size    ${count(size.rows, 'row')} in ${count(size.tables, 'table')}`,
+    '',
+    ...(obstacles.length === 0
+      ? ['Nothing is in its way, and nothing was changed.']
+      : ['In its way:', ...obstacles.map((obstacle) => `  - ${obstacle}`)]),
+  ].join('\n')
+}
+
+/** One move with all that is known of it, and what can be done next. */
+export function formatMove(move: Move, slug: string): string {
+  return [
+    `Move    ${move.id}`,
+    `Tenant  ${slug}`,
+    `From    ${formatPlace(move.source)}`,
+    `To      ${formatPlace(move.target)}`,
+    ...(move.plan === null ? [] : [`Plan    ${move.plan}`]),
+    `State   ${formatProgress(move)}`,
+    `Begun   ${formatTime(move.createdAt)}`,
+    ...(move.switchedAt === null ? [] : [`Switched ${formatTime(move.switchedAt)}${lockOf(move)}`]),
+    ...(move.finishedAt === null ? [] : [`Finished ${formatTime(move.finishedAt)}`]),
+    ...(move.request === null ? [] : [`Asked to ${move.request}`]),
+    ...(move.failure === null ? [] : [`It failed: ${move.failure}`]),
+    ...nextSteps(move, slug),
+  ].join('\n')
+}
+
+function lockOf({ progress }: Move): string {
+  return progress.lockedMs === undefined ? '' : `, the tenant was locked for ${progress.lockedMs} ms`
+}
+
+function nextSteps({ state, rollbackUntil }: Move, slug: string): string[] {
+  if (state === 'active' && rollbackUntil !== null) {
+    return [
+      '',
+      `The way back is open until ${formatTime(rollbackUntil)}: quickscale move rollback ${slug}`,
+      `To close it: quickscale move finish ${slug}; once it is over, quickscale move resume does so.`,
+    ]
+  }
+  return []
+}
+
+/** One line per move, the newest first. */
+export function formatMoves(moves: readonly Move[], slugs: ReadonlyMap<string, string>): string {
+  if (moves.length === 0) return 'No moves.'
+  return moves
+    .map(({ id, tenantId, state, source, target, createdAt, failure }) =>
+      [
+        id,
+        formatTime(createdAt),
+        state.padEnd(10),
+        slugs.get(tenantId) ?? tenantId,
+        `${source.strategy} on ${source.server} → ${target.strategy} on ${target.server}`,
+        ...(failure === null ? [] : [`failed: ${failure}`]),
+      ].join('  '),
+    )
+    .join('\n')
+}
+
+/** What a resumption has done. */
+export function formatResumption({ moves, failed }: ResumeReport): string {
+  return [
+    ...moves.map(({ id, state }) => `${id}  ${state}`),
+    ...failed.map(({ move, error }) => `${move}  ${error instanceof Error ? error.message : String(error)}`),
+    `${count(moves.length, 'move')} brought on, ${failed.length} failed.`,
+  ].join('\n')
+}
+
+function formatPlace({ strategy, server, database, schema }: MovePlace): string {
+  return `${strategy} on ${server}: ${database}, schema ${schema}`
+}
+
+function formatTime(time: Date): string {
+  return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}

@@ -1,0 +1,86 @@
+import { createTenancy, type DriveOptions, loadConfig, type Move, type Tenancy } from '@quickscale/tenancy'
+import { exitCodes } from '../exit-codes.ts'
+import { explain } from '../explain.ts'
+import { createMoveProgress, type ProgressStream } from './progress.ts'
+
+/** What every command about moves takes. */
+export interface MoveFlags {
+  readonly json?: boolean
+  readonly config: string
+  readonly watch?: boolean
+}
+
+/** What a command works with. */
+export interface MoveSession {
+  readonly tenancy: Tenancy
+  readonly signal: AbortSignal
+  /** For whatever moves a tenant: stops with the command, and tells how far it is. */
+  readonly drive: DriveOptions
+  /** Draws where a move is. */
+  show(move: Pick<Move, 'id' | 'state' | 'progress'>): void
+}
+
+/** The result of a command: one object for programs, a text for people. */
+export interface Outcome {
+  readonly exitCode: number
+  readonly json: object
+  readonly text: string
+}
+
+/**
+ * Opens the installation for `work` and prints its outcome. The first Ctrl-C stops the work where it is; a move can be
+ * killed anywhere, so more of them change nothing.
+ *
+ * @returns the exit code
+ */
+export async function withMoves(
+  { json = false, config: cwd, watch = false }: MoveFlags,
+  work: (session: MoveSession) => Promise<Outcome>,
+): Promise<number> {
+  const abort = new AbortController()
+  const onSignal = () => abort.abort()
+  for (const signal of signals) process.on(signal, onSignal)
+  const progress = createMoveProgress(process.stderr as ProgressStream, watch)
+  let last: Pick<Move, 'id' | 'state'> | null = null
+  const show = (move: Pick<Move, 'id' | 'state' | 'progress'>) => {
+    last = move
+    progress.show(move)
+  }
+  try {
+    const tenancy = await createTenancy(await loadConfig({ cwd }))
+    try {
+      const { signal } = abort
+      const outcome = await work({ tenancy, signal, drive: { signal, onProgress: show }, show })
+      progress.end()
+      process.stdout.write(`${json ? JSON.stringify(outcome.json) : outcome.text}\n`)
+      return outcome.exitCode
+    } finally {
+      await tenancy.close()
+    }
+  } catch (error) {
+    progress.end()
+    if (!abort.signal.aborted) return explain(error, json)
+    console.error(interruption(last))
+    return exitCodes.interrupted
+  } finally {
+    // A terminal and npm may both deliver the same Ctrl-C: the second one must not kill what the first one is stopping.
+    if (!abort.signal.aborted) for (const signal of signals) process.off(signal, onSignal)
+  }
+}
+
+const signals = ['SIGINT', 'SIGTERM'] as const
+
+/** What becomes of a move whose process ends. */
+function interruption(move: Pick<Move, 'id' | 'state'> | null): string {
+  if (move === null) return 'Interrupted; quickscale move list says what is under way.'
+  const back = takenBackBy(move)
+  return [
+    `Interrupted. Move ${move.id} stays as it is (${move.state}); the tenant works on.`,
+    `quickscale move resume goes on${back === null ? '.' : `, quickscale move ${back} ${move.id} takes it back.`}`,
+  ].join('\n')
+}
+
+function takenBackBy({ state }: Pick<Move, 'state'>): 'cancel' | 'rollback' | null {
+  if (state === 'planned' || state === 'copying' || state === 'streaming') return 'cancel'
+  return state === 'switched' || state === 'active' ? 'rollback' : null
+}
