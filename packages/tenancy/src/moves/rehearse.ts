@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { HeldMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
+import { quoteIdentifier } from '../identifiers.ts'
 import { limits } from '../limits.ts'
 import type { End } from './end.ts'
 import type { Follower } from './follower.ts'
@@ -32,8 +33,14 @@ export async function openCrossing(
     sessions.open(crossing.from.place.database, 'compare'),
     sessions.open(crossing.to.place.database, 'compare'),
   ])
-  await here.query(`set search_path to ${crossing.from.place.schemaName}, extensions`)
-  await there.query(`set search_path to ${crossing.to.place.schemaName}, extensions`)
+  const { from, to } = crossing
+  for (const [client, { place }] of [
+    [locker, from],
+    [here, from],
+    [there, to],
+  ] as const) {
+    await client.query(`set search_path to ${quoteIdentifier(place.schemaName)}, extensions`)
+  }
   return { ...crossing, locker, here, there }
 }
 
