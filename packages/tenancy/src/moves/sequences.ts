@@ -4,20 +4,22 @@ import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
 import type { MovedTable } from './tables.ts'
 
-/** Where the sequences of a place are, by table and column. */
+/** The ids that the sequences of a place gave out last, by table and column: of a new one, the one before its first. */
 export async function readSequences(
   client: pg.ClientBase,
   tables: readonly MovedTable[],
 ): Promise<Map<string, bigint>> {
   const named = tables.flatMap(({ name, sequences }) =>
-    sequences.map(({ column, sequence }) => ({ key: `${name}.${column}`, sequence })),
+    sequences.map(({ column, sequence, ascending }) => ({ key: `${name}.${column}`, sequence, ascending })),
   )
   if (named.length === 0) return new Map()
   const { rows } = await client.query<{ key: string; last: string }>(
     named
       .map(
-        ({ key, sequence }) =>
-          `select ${quoteLiteral(key)} as key, last_value::text as last from ${sequence}`,
+        ({ key, sequence, ascending }) =>
+          `select ${quoteLiteral(key)} as key,
+                  (last_value::numeric ${ascending ? '-' : '+'} (not is_called)::integer)::text as last
+             from ${sequence}`,
       )
       .join(' union all '),
   )
