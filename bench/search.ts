@@ -27,8 +27,6 @@ interface SearchRow {
   readonly indexUsed: boolean
   readonly p50Ms: number
   readonly plainP50Ms: number
-  /** Why the index is known not to be used; null where it has to be. */
-  readonly affected: string | null
 }
 
 export interface SearchReport {
@@ -159,7 +157,6 @@ async function measureKind(
       indexUsed: usesIndex(await installation.explain(strategy, kind.text, [kind.value]), kind),
       p50Ms: rounded(median(times)),
       plainP50Ms: rounded(median(plainTimes)),
-      affected: strategy === 'database' ? null : kind.affected,
     })
   }
   return { found, spread: relativeSpread(plainTimes) }

@@ -86,8 +86,8 @@ async function readSecrets(ground: OurGround): Promise<void> {
 
 /** What a tenant's SQL may call: its own identity, its gate, and what rewriting puts into statements. */
 const open = [
-  ...['actor_id', 'actor_role', 'bound_document', 'bound_query', 'deny', 'enter', 'gate', 'like_prefix'],
-  ...['may_contain', 'may_match', 'tenant_id'],
+  ...['actor_id', 'actor_role', 'bound_document', 'bound_pattern', 'bound_query', 'deny', 'enter', 'gate'],
+  ...['like_prefix', 'may_contain', 'may_match', 'may_resemble', 'tenant_id'],
 ]
 
 /** Every function of the library, with arguments that would be useful to an attacker. */

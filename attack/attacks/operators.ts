@@ -36,6 +36,12 @@ const deepDocument: Question = {
 }
 
 /** The same through what rewriting adds, given by hand. */
+const patternHint: Question = {
+  condition: (table, word) =>
+    `select count(*) from ${table} where title operator(quickscale.~~) quickscale.bound_pattern(E'_${word.slice(1)}\\\\')`,
+  raises: '22025',
+}
+
 const hints: readonly Question[] = [
   {
     condition: (table, word) =>
@@ -101,7 +107,9 @@ function attackBy(id: string, title: string, question: Question, others: readonl
 }
 
 export const operatorAttacks: readonly Attack[] = [
-  attackBy('like-oracle', 'a LIKE pattern that is an error only for the texts it matches so far', like, []),
+  attackBy('like-oracle', 'a LIKE pattern that is an error only for the texts it matches so far', like, [
+    patternHint,
+  ]),
   attackBy(
     'text-search-oracle',
     'a text search too deep for the stack only where a word is found',

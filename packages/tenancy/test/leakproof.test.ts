@@ -44,7 +44,11 @@ test('what is LEAKPROOF among the library’s own functions looks at nothing', a
       where proleakproof and pg_proc.oid >= 16384 order by proname`,
   )
   expect(rows).toEqual(
-    ['may_contain', 'may_match'].map((proname) => ({ proname, lanname: 'internal', prosrc: 'btequalimage' })),
+    ['may_contain', 'may_match', 'may_resemble'].map((proname) => ({
+      proname,
+      lanname: 'internal',
+      prosrc: 'btequalimage',
+    })),
   )
 })
 
@@ -117,6 +121,43 @@ describe('an error that depends on the row of another tenant', () => {
       expect(await outcomeOf(condition, 'explained')).toContain('Index Cond: (data OPERATOR')
     }
   })
+})
+
+describe('a pattern that is an error for the text of another tenant', () => {
+  beforeAll(async () => {
+    await installation.tenancy
+      .tenant('two')
+      .query("insert into secret (id, body) select i, 'merger with ' || i from generate_series(1, 20) i")
+    // Not led by tenant_id: it leads to the rows of all tenants.
+    await admin.query(`
+      create extension pg_trgm schema extensions;
+      select quickscale.hint_trigrams();
+      create index body_only on app.secret using gin (body extensions.gin_trgm_ops);
+      analyze app.secret`)
+  })
+  const texts = (condition: (guess: string) => string, how: 'run' | 'explained') =>
+    Promise.all(['merger', 'absent'].map((guess) => outcomeOf(condition(guess), how)))
+
+  test('tells what it holds, if LIKE is marked, and does not, as it is not', async () => {
+    const like = (guess: string) => `body like ('${guess}' || chr(92))`
+    await admin.query('alter function pg_catalog.textlike leakproof')
+    const marked = await texts(like, 'run')
+    await admin.query('alter function pg_catalog.textlike not leakproof')
+    expect(marked).toEqual(['22025', '[{"count":"0"}]'])
+    expect(await texts(like, 'run')).toEqual(['[{"count":"0"}]', '[{"count":"0"}]'])
+  })
+
+  test.each(['', '%', '_'])(
+    'cannot be had from the operator of hints for patterns that begin with "%s"',
+    async (first) => {
+      const hint = (guess: string) =>
+        `body operator(quickscale.~~) quickscale.bound_pattern('${first}${guess}' || chr(92))`
+      expect(await texts(hint, 'run')).toEqual(['[{"count":"0"}]', '[{"count":"0"}]'])
+      const [merger, absent] = await texts(hint, 'explained')
+      expect(merger?.replaceAll('merger', 'absent')).toBe(absent)
+      expect(merger).toContain('Index Cond: (body OPERATOR')
+    },
+  )
 })
 
 test('no marked operator raises or says anything, whatever it is given', async () => {

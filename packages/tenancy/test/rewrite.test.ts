@@ -24,6 +24,7 @@ const place: Place = {
         prefixes: ['name'],
         words: [],
         documents: [],
+        trigrams: ['Grö ße'],
       },
       purchase: {
         columns: ['shop', 'number', 'customer_id', 'total', 'tenant_id'],
@@ -31,14 +32,23 @@ const place: Place = {
         prefixes: [],
         words: [],
         documents: [],
+        trigrams: [],
       },
-      country: { columns: ['code', 'name'], key: ['code'], prefixes: [], words: [], documents: [] },
+      country: {
+        columns: ['code', 'name'],
+        key: ['code'],
+        prefixes: [],
+        words: [],
+        documents: [],
+        trigrams: [],
+      },
       remark: {
         columns: ['id', 'body', 'words', 'data', 'tenant_id'],
         key: [],
         prefixes: ['body'],
         words: ['words'],
         documents: ['data'],
+        trigrams: [],
       },
     },
     aggregates: ['count', 'sum', 'max', 'array_agg', 'percentile_disc', 'string_agg'],
@@ -151,6 +161,10 @@ describe('a text', () => {
       'delete from remark where (data @> $1::jsonb) and body = $2',
       `delete from remark where ${hint('data', '@>', 'bound_document($1::jsonb)')} (data @> $1::jsonb) and body = $2`,
     ],
+    [
+      `select 1 from customer c where "Grö ße" ilike '%' || $1 || '%' and "Grö ße" like '!%b' escape '!'`,
+      `select 1 from customer c where "c"."Grö ße" operator(quickscale.~~) quickscale.bound_pattern((('%' || $1) || '%')) and "c"."Grö ße" operator(quickscale.~~) quickscale.bound_pattern(pg_catalog.like_escape('!%b', '!')) and "Grö ße" ilike '%' || $1 || '%' and "Grö ße" like '!%b' escape '!'`,
+    ],
   ])('%s', (text, wanted) => {
     const { text: rewritten, changes } = rewriteText(text, place)
     expect(rewritten).toBe(wanted)
@@ -207,6 +221,8 @@ describe('a text', () => {
     "select * from remark where data @@ '$.a == 1'",
     'select * from remark where data @> to_jsonb($1)',
     "select * from customer where name @@ 'a'",
+    `select * from customer where "Grö ße" not ilike '%a%' and "Grö ße" !~~ 'a%'`,
+    `select * from customer where "Grö ße" ~ 'a' and "Grö ße" similar to '%a%' and "Grö ße" ilike name`,
     "with customer as (table purchase) select * from customer where name like 'a%'",
   ])('stays as it is: %s', (text) => {
     expect(rewriteText(text, place)).toEqual({ text, changes: [] })
@@ -475,7 +491,7 @@ describe.each(strategies)('a search, under the %s strategy', (strategy: Strategy
         )
       await installation.tenancy.tenant(slug).query(
         `insert into remark (id, body, words, data)
-         select i, '', to_tsvector('simple', 'a' || i % 1000 || ' ' || '${slug}' || i),
+         select i, 'A' || i % 1000 || ' ' || '${slug}' || i, to_tsvector('simple', 'a' || i % 1000 || ' ' || '${slug}' || i),
                 jsonb_build_object('a', i % 1000, '${slug}', i) from generate_series(1, 8000) i`,
       )
     }
@@ -525,21 +541,23 @@ describe.each(strategies)('a search, under the %s strategy', (strategy: Strategy
     }
   })
 
-  test('for words or a part of a document is served by the index', async () => {
+  test('for words, a part of a document or of a text is served by the index', async () => {
     const texts = [
       ["select id from remark where words @@ to_tsquery('simple', $1)", "'a17'", 'words'],
       ['select id from remark where data @> $1', `'{"a": 17}'`, 'data'],
+      ['select id from remark where body like $1', "'%A17 %'", 'body'],
+      ['select id from remark where body ilike $1', "'%a17 %'", 'body'],
     ] as const
     for (const [text, value, column] of texts) {
       const { text: sent, changes } = await installation.tenancy.tenant('one').explainSql(text)
       expect(changes.map(({ kind }) => kind)).toEqual(strategy === 'database' ? [] : ['search-hint'])
       const explained = await installation.onRawConnection('one', `explain ${sent.replaceAll('$1', value)}`)
       const plan = explained.rows.map((row) => row['QUERY PLAN']).join('\n')
-      expect(plan).toMatch(new RegExp(`Index Cond: .*${column} (OPERATOR\\(quickscale.)?@`))
+      expect(plan).toMatch(new RegExp(`Index Cond: .*${column} (OPERATOR\\(quickscale.)?(@|~~)`))
     }
   })
 
-  test('for words or a part of a document finds the same rows, whatever is looked for', async () => {
+  test('for words, a part of a document or of a text finds the same rows, whatever is looked for', async () => {
     const one = installation.tenancy.tenant('one')
     const anyOf = (count: number) => Array.from({ length: count }, (_, number) => `a${number}`).join(' | ')
     const cases = [
@@ -559,6 +577,15 @@ describe.each(strategies)('a search, under the %s strategy', (strategy: Strategy
       ['data @> $1', '{}', 8_000],
       ['data @> $1', '[]', 0],
       ['data @> $1', null, 0],
+      ['body like $1', '%A17 %', 8],
+      ['body like $1', '%a17 %', 0],
+      ['body ilike $1', '%a17 %', 8],
+      ['body ilike $1', 'A17 ONE17', 1],
+      ['body ilike $1', '%two17%', 0],
+      ['body like $1', '%7%', 2_897],
+      ['body like $1', '', 0],
+      ['body like $1', '\\A1_ one__', 10],
+      ['body like $1', null, 0],
     ] as const
     for (let round = 0; round < 2; round += 1) {
       for (const [condition, value, count] of cases) {

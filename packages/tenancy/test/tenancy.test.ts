@@ -75,12 +75,13 @@ describe('an installation', () => {
     await installation.inDatabase(
       databaseName,
       `delete from quickscale.version where number = (select max(number) from quickscale.version);
-       drop domain quickscale.search_query, quickscale.search_document cascade`,
+       drop domain quickscale.search_pattern cascade;
+       drop function quickscale.hint_trigrams`,
     )
     await installation.tenancy.migrate()
     const { rows: hints } = await installation.inDatabase(
       databaseName,
-      "select to_regprocedure('quickscale.bound_query(tsquery)') is not null as found",
+      "select to_regprocedure('quickscale.bound_pattern(text)') is not null as found",
     )
     expect(hints).toEqual([{ found: true }])
     const { rows } = await installation.inDatabase(databaseName, newest)

@@ -39,14 +39,16 @@ select json_build_object(
                   and has_function_privilege(to_regprocedure('quickscale.like_prefix(text)'), 'execute')
              ) as helped),
              'words', coalesce(searches.words, '[]'),
-             'documents', coalesce(searches.documents, '[]')
+             'documents', coalesce(searches.documents, '[]'),
+             'trigrams', coalesce(searches.trigrams, '[]')
            ) order by class.relname), '{}')
       from pg_class as class
-     -- Those in an index whose family has the operators of sql/tenant-database/0009_search_hints.sql.
+     -- Those in an index whose family has the operators of sql/tenant-database/0009_search_hints.sql and the next file.
      left join (
        select indrelid,
               json_agg(distinct attname) filter (where oprname = '@@') as words,
-              json_agg(distinct attname) filter (where oprname = '@>') as documents
+              json_agg(distinct attname) filter (where oprname = '@>') as documents,
+              json_agg(distinct attname) filter (where oprname = '~~') as trigrams
          from pg_index
         cross join lateral unnest(indkey, indclass) as part (number, class)
          join pg_attribute on attrelid = indrelid and attnum = part.number

@@ -66,8 +66,8 @@ function describe(rows: readonly Row[]): AffectedIndex[] {
   ]
 }
 
-/** What the operators of sql/tenant-database/0009_search_hints.sql stand beside. */
-const hints = new Set(['@@ tsquery', '@> jsonb'])
+/** What the operators of sql/tenant-database/0009_search_hints.sql and the next file stand beside. */
+const hints = new Set(['@@ tsquery', '@> jsonb', '~~ text', '~~* text'])
 
 function remediesOf({ leakyFunctions }: Row, leaky: readonly Row[]): string[] {
   const hinted = leaky.some(({ operator, operand }) => hints.has(`${operator} ${operand}`))

@@ -23,6 +23,7 @@ export async function ensureExtension(client: pg.ClientBase, name: string): Prom
   else if (rows[0].schema !== EXTENSIONS_SCHEMA)
     await client.query(`alter extension ${extension} set schema ${schema}`)
   await closeFunctions(client, name)
+  if (name === 'pg_trgm') await client.query('select quickscale.hint_trigrams()')
 }
 
 /** Makes the extensions that let tenant_id into an index, in the middle of work as quickscale_migrator. */

@@ -145,7 +145,7 @@ function commandName(name: string, body: Node): string {
 }
 
 /** Operators for which rewriting knows what helps an index. */
-const searches = new Set<unknown>(['~~', '@@', '@>'])
+const searches = new Set<unknown>(['~~', '~~*', '@@', '@>'])
 
 function isSearch({ name }: Node): boolean {
   return Array.isArray(name) && isNode(name[0]) && isNode(name[0].String) && searches.has(name[0].String.sval)

@@ -36,6 +36,7 @@ function tableShape([name, { columns, keys }]: ReturnType<KnownTables['all']>[nu
       prefixes: [],
       words: [],
       documents: [],
+      trigrams: [],
     },
   ]
 }

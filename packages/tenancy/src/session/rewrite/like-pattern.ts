@@ -1,7 +1,8 @@
 import type { Node } from 'libpg-query'
-import { constantText } from './constant-text.ts'
+import { type ConstantWords, constantText } from './constant-text.ts'
 
-const words = {
+/** What may stand in a pattern. */
+export const likeWords: ConstantWords = {
   types: new Map([
     ['text', 'text'],
     ['pg_catalog.varchar', 'varchar'],
@@ -17,7 +18,7 @@ const words = {
  * @returns undefined when it cannot, or begins with a wildcard
  */
 export function patternText(pattern: Node, parameters: ReadonlyMap<number, number>): string | undefined {
-  return beginsWithWildcard(pattern) ? undefined : constantText(pattern, parameters, words)
+  return beginsWithWildcard(pattern) ? undefined : constantText(pattern, parameters, likeWords)
 }
 
 function beginsWithWildcard(pattern: Node): boolean {

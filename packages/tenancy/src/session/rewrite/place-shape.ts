@@ -10,6 +10,8 @@ export interface TableShape {
   readonly words: readonly string[]
   /** Columns whose `@>` an index serves, though the policy keeps it from it. */
   readonly documents: readonly string[]
+  /** Columns whose LIKE and ILIKE a trigram index serves, though the policy keeps it from them. */
+  readonly trigrams: readonly string[]
 }
 
 /** What the place of a tenant holds. */
