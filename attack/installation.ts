@@ -8,6 +8,7 @@ import {
   localKeyProvider,
   type Strategy,
   type Tenancy,
+  type TenancyConfig,
 } from '@quickscale/tenancy'
 import pg from 'pg'
 import { quoteIdentifier } from '../packages/tenancy/src/identifiers.ts'
@@ -40,6 +41,8 @@ export interface Installation {
   /** Taken before any attack: what targets that lack one defence are cloned from. */
   readonly pristine: Readonly<Record<'rls' | 'schema', TenantDatabase>>
   tenancy(): Tenancy
+  /** Another process of the same installation; to be closed by whoever opens it. */
+  another(changes: Partial<TenancyConfig>): Promise<Tenancy>
   /** Configuration of a connection to a database of the server, as its superuser unless told otherwise. */
   connection(database: string): pg.ClientConfig
   /** Gives PUBLIC back what only a superuser can take away: the rights as on a managed server. */
@@ -62,7 +65,7 @@ export async function install(
     url.pathname = `/${encodeURIComponent(database)}`
     return { connectionString: url.href, application_name: 'attack owner' }
   }
-  const open = () =>
+  const open = (changes: Partial<TenancyConfig> = {}) =>
     createTenancy({
       databaseUrl,
       installation: name,
@@ -70,6 +73,7 @@ export async function install(
       migrations: [fileURLToPath(new URL('./migrations', import.meta.url))],
       plans: { rls: { strategy: 'rls' }, schema: { strategy: 'schema' }, database: { strategy: 'database' } },
       connections,
+      ...changes,
     })
   let tenancy = await open()
   const remove = async () => {
@@ -93,6 +97,7 @@ export async function install(
       arenas,
       pristine: { rls: pristine, schema: pristine },
       tenancy: () => tenancy,
+      another: open,
       connection,
       soften: async () => {
         // Connections ask for their rights when they open.

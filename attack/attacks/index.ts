@@ -12,11 +12,13 @@ import { oracleAttacks } from './oracles.ts'
 import { partitionAttacks } from './partitions.ts'
 import { pooledConnectionAttacks } from './pooled-connection.ts'
 import { publicApiAttacks } from './public-api.ts'
+import { referenceTableAttacks } from './reference-tables.ts'
 import { roleAttacks } from './roles.ts'
 import { sharedObjectAttacks } from './shared-objects.ts'
 import { sideChannelAttacks } from './side-channels.ts'
 import { statementAttacks } from './statements.ts'
 import { tokenAttacks } from './tokens.ts'
+import { transactionPoolerAttacks } from './transaction-pooler.ts'
 import { writeAttacks } from './writes.ts'
 
 /** Every attack, in the order of the report. */
@@ -29,10 +31,12 @@ export const attacks: readonly Attack[] = [
   ...operatorRoleAttacks,
   ...writeAttacks,
   ...partitionAttacks,
+  ...referenceTableAttacks,
   ...oracleAttacks,
   ...operatorAttacks,
   ...nameAttacks,
   ...pooledConnectionAttacks,
+  ...transactionPoolerAttacks,
   ...lockAttacks,
   ...lateStatementAttacks,
   ...interruptionAttacks,

@@ -13,8 +13,11 @@ export interface Pooler {
   stop(): Promise<void>
 }
 
-/** @param logins connections as the roles that may pass; one backend for each role and database */
-export async function startPgBouncer(serverUrl: string, logins: readonly pg.Client[]): Promise<Pooler> {
+/** @param logins the roles that may pass; one backend for each role and database */
+export async function startPgBouncer(
+  serverUrl: string,
+  logins: readonly Pick<pg.Client, 'user' | 'password'>[],
+): Promise<Pooler> {
   const directory = await mkdtemp(join(tmpdir(), 'quickscale-pgbouncer-'))
   // It refuses to run as root, and mkdtemp lets nobody else in.
   await chmod(directory, 0o755)
