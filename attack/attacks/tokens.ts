@@ -91,7 +91,7 @@ async function replayAfterMove(ground: OurGround): Promise<void> {
   await enterWith(ground, ['QS001'], [token])
   await changePlacement(ground, `state = 'moved', destination = 'elsewhere'`)
   await enterWith(ground, ['QS001'], [token])
-  await changePlacement(ground, `state = 'active', destination = null, epoch = 3`)
+  await changePlacement(ground, `state = 'active', destination = null, epoch = 4`)
   await enterWith(ground, ['QS001'], [token])
 }
 
