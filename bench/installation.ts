@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { type ConnectionsConfig, createTenancy, type Strategy, type Tenancy } from '@quickscale/tenancy'
+import {
+  type ConnectionsConfig,
+  createTenancy,
+  type Strategy,
+  type Tenancy,
+  type TenancyConfig,
+} from '@quickscale/tenancy'
 import pg from 'pg'
 import { deriveSeal, sealToken } from '../packages/tenancy/src/session/token.ts'
 import { tokenKeyOf } from '../packages/tenancy/src/strategies/token-keys.ts'
@@ -17,6 +23,8 @@ export interface BenchTenant {
 export interface BenchInstallation {
   readonly name: string
   readonly tenancy: Tenancy
+  /** Opens the same installation in another thread. */
+  readonly config: TenancyConfig
   readonly tenants: Readonly<Record<Strategy, readonly BenchTenant[]>>
   /** The administrator's URL of the database that holds the tenants of a strategy, the first one's for `database`. */
   urlOf(strategy: Strategy): Promise<string>
@@ -80,6 +88,7 @@ export async function install(
     return {
       name,
       tenancy,
+      config,
       tenants,
       urlOf: (strategy) => databaseUrlOf(tenants[strategy][0]),
       async explain(strategy, text, values) {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { openServer } from '../test/support/server.ts'
+import { runMoveBench } from './move.ts'
 import { PeersMissing, peerNames } from './peer.ts'
 import { runProvisionBench } from './provision.ts'
 import { allDimensions, type QueryDimensions, runQueryBench } from './query.ts'
@@ -15,6 +16,7 @@ Benchmarks
   provision  how long making a tenant takes, compared with the bare DDL
   search     what searches by each kind of index cost, compared with the same tables without row security
   tenants    whether 10,000 tenants in shared tables cost more than 10
+  move       what moving tenants costs those who write to them, and whether anything is lost
   silos      whether 1,000 databases get along with 50 connections, one of them flooded
 
 Options
@@ -23,8 +25,11 @@ Options
   --only <words>  query: a comma-separated choice of raw rls schema database sequential-guc,
                   point page insert, loopback 1ms, 1 8; what is not mentioned is not restricted.
                   And of other libraries, after npm ci --prefix bench/peers: drizzle prisma better-tenant nile
+  --cutovers <n>  move: how many moves of small tenants
+  --rate <n>      move: writes per second to the tenant, and as many to others
+  --share <n>     move: part of the time that the copy uses, in percent
   --silos <n>     silos: how many databases
-  --rows <n>      search: how many rows the tenant of each strategy has
+  --rows <n>      search: how many rows the tenant of each strategy has; move: of the large tenant
   --quick         small and short: shows that it works, the numbers mean nothing
   --help
 
@@ -40,6 +45,7 @@ const sizes = {
     search: { rows: 1_000_000, rounds: 15 },
     tenants: { rounds: 61, sliceMs: 250, tenants: 10_000, rowsPerTenant: 10 },
     silos: { silos: 1_000, loadMs: 120_000 },
+    move: { cutovers: 100, rows: 1_000_000, perSecond: 200, copyShare: 0.7 },
   },
   quick: {
     query: { rounds: 1, sliceMs: 10, tenants: { rls: 2, schema: 2, database: 1 }, rowsPerTenant: 25 },
@@ -47,10 +53,11 @@ const sizes = {
     search: { rows: 20_000, rounds: 1 },
     tenants: { rounds: 1, sliceMs: 10, tenants: 20, rowsPerTenant: 5 },
     silos: { silos: 3, loadMs: 500 },
+    move: { cutovers: 1, rows: 5_000, perSecond: 50, copyShare: 0.7 },
   },
 }
 
-const benchmarks = ['query', 'provision', 'search', 'tenants', 'silos'] as const
+const benchmarks = ['query', 'provision', 'search', 'tenants', 'silos', 'move'] as const
 
 /** A mistake in the command line. */
 class UsageError extends Error {}
@@ -64,6 +71,9 @@ function readCommand(args: string[]) {
       rounds: { type: 'string' },
       silos: { type: 'string' },
       rows: { type: 'string' },
+      cutovers: { type: 'string' },
+      rate: { type: 'string' },
+      share: { type: 'string' },
       only: { type: 'string', default: '' },
       quick: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -77,7 +87,12 @@ function readCommand(args: string[]) {
   const rounds = readNumber('rounds', values.rounds, 1, roundsMax)
   const silos = readNumber('silos', values.silos, 2, silosMax)
   const rows = readNumber('rows', values.rows, 1_000, rowsMax)
-  return { ...values, name: benchmark ?? 'query', rounds, silos, rows, dimensions: choose(values.only) }
+  const move = {
+    cutovers: readNumber('cutovers', values.cutovers, 1, roundsMax),
+    perSecond: readNumber('rate', values.rate, 1, 10_000),
+    copyShare: readShare(values.share),
+  }
+  return { ...values, move, name: benchmark ?? 'query', rounds, silos, rows, dimensions: choose(values.only) }
 }
 
 function readNumber(option: string, text: string | undefined, min: number, max: number): number | null {
@@ -85,6 +100,11 @@ function readNumber(option: string, text: string | undefined, min: number, max: 
   const value = Number(text)
   if (Number.isInteger(value) && value >= min && value <= max) return value
   throw new UsageError(`--${option} takes a whole number from ${min} to ${max}`)
+}
+
+function readShare(text: string | undefined): number | null {
+  const percent = readNumber('share', text, 1, 100)
+  return percent === null ? null : percent / 100
 }
 
 /** Each word belongs to one dimension only, so that its place need not be named. */
@@ -104,6 +124,13 @@ function choose(only: string): QueryDimensions {
   }
 }
 
+/** Without what was not said. */
+function given<Options extends object>(
+  options: Options,
+): { [Key in keyof Options]?: NonNullable<Options[Key]> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null)) as never
+}
+
 async function run(command: ReturnType<typeof readCommand>, signal: AbortSignal): Promise<void> {
   const progress = createProgress(process.stderr)
   const chosen = command.quick ? sizes.quick : sizes.usual
@@ -118,6 +145,7 @@ async function run(command: ReturnType<typeof readCommand>, signal: AbortSignal)
     provision: () => runProvisionBench(server, { ...chosen.provision, ...common, ...rounds }),
     search: () => runSearchBench(server, { ...chosen.search, ...common, ...rounds, ...rows }),
     tenants: () => runTenantsBench(server, { ...chosen.tenants, ...common, ...rounds }),
+    move: () => runMoveBench(server, { ...chosen.move, ...common, ...rows, ...given(command.move) }),
     silos: () => runSilosBench(server, { ...chosen.silos, ...common, ...silos }),
   }
   try {

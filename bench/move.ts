@@ -1,0 +1,203 @@
+/** What moving a tenant costs those who write to it, and those beside it; whether anything is lost. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Strategy } from '@quickscale/tenancy'
+import type { RunServer } from '../test/support/server.ts'
+import { asAdministrator, type BenchInstallation, type BenchTenant, install } from './installation.ts'
+import { describeMachine, type Machine } from './machine.ts'
+import { copyBare } from './move/baseline.ts'
+import { OpenLoop } from './move/load.ts'
+import { Mover, type SeenMove } from './move/mover.ts'
+import { quantile, rounded } from './statistics.ts'
+
+export interface MoveBenchOptions {
+  /** Cutovers of small tenants, all pairs together. */
+  readonly cutovers: number
+  /** Rows of the one large tenant. */
+  readonly rows: number
+  /** Writes per second to the tenant that is moved, and to the others together. */
+  readonly perSecond: number
+  readonly copyShare: number
+  readonly signal: AbortSignal
+  onProgress(message: string): void
+}
+
+export interface MoveReport {
+  readonly name: 'move'
+  readonly machine: Machine
+  readonly perSecond: number
+  readonly moves: number
+  readonly pairs: readonly string[]
+  readonly cutovers: number
+  /** Cutovers that were given up and tried again. */
+  readonly retries: number
+  readonly lost: number
+  readonly doubled: number
+  /** Rows of one tenant that another one sees. */
+  readonly foreign: number
+  readonly appErrors: number
+  readonly acknowledged: number
+  /** The largest latency of a write around a cutover, less the median of the others. */
+  readonly pauseMs: {
+    readonly p50: number
+    readonly p99: number
+    readonly max: number
+    readonly large: number
+  }
+  readonly copyRatio: number
+  readonly applyPerSecond: number
+  readonly othersP99Ratio: number
+}
+
+const pairs: readonly (readonly [Strategy, Strategy])[] = [
+  ['rls', 'schema'],
+  ['rls', 'database'],
+  ['schema', 'database'],
+  ['database', 'rls'],
+]
+const aroundMs = 1_000
+const calmMs = 5_000
+const smallRows = 1_000
+
+/** Measures, prints nothing, and leaves nothing on the server. */
+export async function runMoveBench(server: RunServer, options: MoveBenchOptions): Promise<MoveReport> {
+  const machine = await describeMachine(server)
+  const counts = { rls: 3, schema: 1, database: 2 }
+  const installation = await install(server.url, counts, () => undefined, { waitMs: 30_000 })
+  const mover = await Mover.open(installation.config)
+  try {
+    return { name: 'move', machine, ...(await measure(installation, mover, options)) }
+  } finally {
+    await mover.close()
+    await installation.drop()
+  }
+}
+
+async function measure(installation: BenchInstallation, mover: Mover, options: MoveBenchOptions) {
+  const { tenants, tenancy } = installation
+  const [large, small, neighbour] = tenants.rls as [BenchTenant, BenchTenant, BenchTenant]
+  const spare = tenants.database[1] as BenchTenant
+  await fill(installation, large, options.rows)
+  await fill(installation, small, smallRows)
+  for (const { slug } of [neighbour, ...tenants.schema, ...tenants.database]) {
+    await tenancy
+      .tenant(slug)
+      .query("insert into contact (name, email) select 'x', 'y' from generate_series(1, 100)")
+  }
+  const bare = await copyBare(await installation.urlOf('rls'), await installation.urlOf('database'), {
+    tenantId: large.id,
+    table: 'contact',
+  })
+  const others = new OpenLoop(tenancy, neighbour.slug, options.perSecond)
+  const calm = new OpenLoop(tenancy, small.slug, options.perSecond)
+  await sleep(calmMs)
+  const calmP99 = quantile(others.writes.map(latencyOf), 0.99)
+  await calm.stop()
+
+  const loops: OpenLoop[] = [others, calm]
+  const pauses: number[] = []
+  const seen: SeenMove[] = []
+  const moveOne = async (slug: string, to: Strategy, copyShare: number) => {
+    const loop = new OpenLoop(tenancy, slug, options.perSecond)
+    loops.push(loop)
+    await sleep(aroundMs / 2)
+    const move = await mover.move({ slug, to, copyShare })
+    await sleep(aroundMs)
+    await loop.stop()
+    seen.push(move)
+    return pauseOf(loop, move)
+  }
+  // In circles, so that each tenant comes back to where it began.
+  const circle: readonly (readonly [string, Strategy])[] = [
+    [small.slug, 'schema'],
+    [small.slug, 'database'],
+    [small.slug, 'rls'],
+    [small.slug, 'database'],
+    [small.slug, 'rls'],
+  ]
+  for (let index = 0; index < options.cutovers; index += 1) {
+    options.signal.throwIfAborted()
+    options.onProgress(`move ${index + 1} of ${options.cutovers}`)
+    const [slug, to] = circle[index % circle.length] ?? ([small.slug, 'rls'] as const)
+    pauses.push(await moveOne(slug, to, options.copyShare))
+  }
+  options.onProgress(`moving ${options.rows} rows`)
+  const before = others.writes.length
+  const large_ = await moveOne(large.slug, 'database', options.copyShare)
+  const beside = quantile(others.writes.slice(before).map(latencyOf), 0.99)
+  await others.stop()
+  options.onProgress('checking every row')
+  const checked = await check(installation, loops, [small, large, neighbour, spare])
+  const last = seen.at(-1)
+  return {
+    perSecond: options.perSecond,
+    moves: seen.length,
+    pairs: pairs.map(([from, to]) => `${from}→${to}`),
+    cutovers: seen.length,
+    retries: seen.reduce((sum, { progress }) => sum + (progress.cutoversFailed ?? 0), 0),
+    ...checked,
+    appErrors: loops.reduce((sum, { errors }) => sum + errors, 0),
+    acknowledged: loops.reduce((sum, { acknowledged }) => sum + acknowledged.size, 0),
+    pauseMs: {
+      p50: rounded(quantile(pauses, 0.5)),
+      p99: rounded(quantile([...pauses, large_], 0.99)),
+      max: rounded(Math.max(...pauses, large_)),
+      large: rounded(large_),
+    },
+    copyRatio: rounded((last?.progress.rowsPerSecond ?? 0) / bare),
+    applyPerSecond: rounded(applyRate(last)),
+    othersP99Ratio: rounded(beside / calmP99),
+  }
+}
+
+function latencyOf({ dueAtMs, answeredAtMs }: { dueAtMs: number; answeredAtMs: number }): number {
+  return answeredAtMs - dueAtMs
+}
+
+/** Of the writes that overlap the second before and after the switch, the slowest, beside the median of the rest. */
+function pauseOf({ writes }: OpenLoop, { switchedAtMs }: SeenMove): number {
+  const around = writes.filter(
+    ({ dueAtMs, answeredAtMs }) =>
+      answeredAtMs > switchedAtMs - aroundMs && dueAtMs < switchedAtMs + aroundMs / 2,
+  )
+  const rest = writes.filter((write) => !around.includes(write))
+  const usual = rest.length === 0 ? 0 : quantile(rest.map(latencyOf), 0.5)
+  return Math.max(...around.map(latencyOf)) - usual
+}
+
+/** Changes per second while what was written during the copy was caught up with. */
+function applyRate(move: SeenMove | undefined): number {
+  if (move === undefined) return 0
+  return move.changesCaughtUp / Math.max(0.001, (move.caughtUpAtMs - move.streamingAtMs) / 1000)
+}
+
+async function fill({ urlOf }: BenchInstallation, { id }: BenchTenant, rows: number): Promise<void> {
+  await asAdministrator(await urlOf('rls'), async (client) => {
+    await client.query(
+      `insert into app.contact (name, email, tenant_id)
+       select 'Contact ' || n, 'contact-' || n || '@example.com', $1 from generate_series(1, $2) as n`,
+      [id, rows],
+    )
+    await client.query('vacuum analyze app.contact')
+  })
+}
+
+/** Looks at every row, past all walls, and in each tenant's own context. */
+async function check(
+  installation: BenchInstallation,
+  loops: readonly OpenLoop[],
+  tenants: readonly BenchTenant[],
+) {
+  let [lost, doubled, foreign] = [0, 0, 0]
+  const acknowledged = new Set(loops.flatMap((loop) => [...loop.acknowledged]))
+  const found = new Map<string, number>()
+  for (const { slug } of tenants) {
+    const { rows } = await installation.tenancy.tenant(slug).query('select id, name from message')
+    for (const { id, name } of rows) {
+      found.set(id, (found.get(id) ?? 0) + 1)
+      if (name !== slug) foreign += 1
+    }
+  }
+  for (const id of acknowledged) if (!found.has(id)) lost += 1
+  for (const count of found.values()) doubled += count - 1
+  return { lost, doubled, foreign }
+}
