@@ -43,6 +43,8 @@ export interface MoveReport {
     readonly max: number
     readonly large: number
   }
+  /** How long the tenant's lock was held, until the new place was open. */
+  readonly lockedMs: { readonly p50: number; readonly max: number }
   readonly copyRatio: number
   readonly applyPerSecond: number
   readonly othersP99Ratio: number
@@ -61,7 +63,7 @@ const smallRows = 1_000
 /** Measures, prints nothing, and leaves nothing on the server. */
 export async function runMoveBench(server: RunServer, options: MoveBenchOptions): Promise<MoveReport> {
   const machine = await describeMachine(server)
-  const counts = { rls: 3, schema: 1, database: 2 }
+  const counts = { rls: 3, schema: 0, database: 1 }
   const installation = await install(server.url, counts, () => undefined, { waitMs: 30_000 })
   const mover = await Mover.open(installation.config)
   try {
@@ -72,79 +74,118 @@ export async function runMoveBench(server: RunServer, options: MoveBenchOptions)
   }
 }
 
+/** The tenants of a run. */
+interface Cast {
+  readonly large: BenchTenant
+  readonly small: BenchTenant
+  readonly neighbour: BenchTenant
+}
+
+/** What is gathered while tenants move. */
+interface Gathered {
+  readonly loops: OpenLoop[]
+  readonly pausesMs: number[]
+  readonly seen: SeenMove[]
+}
+
 async function measure(installation: BenchInstallation, mover: Mover, options: MoveBenchOptions) {
-  const { tenants, tenancy } = installation
-  const [large, small, neighbour] = tenants.rls as [BenchTenant, BenchTenant, BenchTenant]
-  const spare = tenants.database[1] as BenchTenant
-  await fill(installation, large, options.rows)
-  await fill(installation, small, smallRows)
-  for (const { slug } of [neighbour, ...tenants.schema, ...tenants.database]) {
-    await tenancy
-      .tenant(slug)
-      .query("insert into contact (name, email) select 'x', 'y' from generate_series(1, 100)")
-  }
-  const bare = await copyBare(await installation.urlOf('rls'), await installation.urlOf('database'), {
-    tenantId: large.id,
-    table: 'contact',
-  })
-  const others = new OpenLoop(tenancy, neighbour.slug, options.perSecond)
-  const calm = new OpenLoop(tenancy, small.slug, options.perSecond)
+  const [large, small, neighbour] = installation.tenants.rls as [BenchTenant, BenchTenant, BenchTenant]
+  const bare = await prepareRows(installation, { large, small, neighbour }, options.rows)
+  const others = new OpenLoop(installation.tenancy, neighbour.slug, options.perSecond)
+  const calm = new OpenLoop(installation.tenancy, small.slug, options.perSecond)
   await sleep(calmMs)
   const calmP99 = quantile(others.writes.map(latencyOf), 0.99)
   await calm.stop()
 
-  const loops: OpenLoop[] = [others, calm]
-  const pauses: number[] = []
-  const seen: SeenMove[] = []
-  const moveOne = async (slug: string, to: Strategy, copyShare: number) => {
-    const loop = new OpenLoop(tenancy, slug, options.perSecond)
-    loops.push(loop)
-    await sleep(aroundMs / 2)
-    const move = await mover.move({ slug, to, copyShare })
-    await sleep(aroundMs)
-    await loop.stop()
-    seen.push(move)
-    return pauseOf(loop, move)
-  }
-  // In circles, so that each tenant comes back to where it began.
-  const circle: readonly (readonly [string, Strategy])[] = [
-    [small.slug, 'schema'],
-    [small.slug, 'database'],
-    [small.slug, 'rls'],
-    [small.slug, 'database'],
-    [small.slug, 'rls'],
-  ]
-  for (let index = 0; index < options.cutovers; index += 1) {
-    options.signal.throwIfAborted()
-    options.onProgress(`move ${index + 1} of ${options.cutovers}`)
-    const [slug, to] = circle[index % circle.length] ?? ([small.slug, 'rls'] as const)
-    pauses.push(await moveOne(slug, to, options.copyShare))
-  }
+  const gathered: Gathered = { loops: [others, calm], pausesMs: [], seen: [] }
+  await moveSmall(installation, mover, small, options, gathered)
   options.onProgress(`moving ${options.rows} rows`)
   const before = others.writes.length
-  const large_ = await moveOne(large.slug, 'database', options.copyShare)
+  await moveUnderLoad(installation, mover, { slug: large.slug, to: 'database' }, options, gathered)
   const beside = quantile(others.writes.slice(before).map(latencyOf), 0.99)
   await others.stop()
   options.onProgress('checking every row')
-  const checked = await check(installation, loops, [small, large, neighbour, spare])
-  const last = seen.at(-1)
+  const checked = await check(installation, gathered.loops, [small, large, neighbour])
+  return { ...summarise(gathered, options), ...checked, ...ratios(gathered, { bare, calmP99, beside }) }
+}
+
+/** @returns rows per second of a bare copy of the large tenant */
+async function prepareRows(
+  installation: BenchInstallation,
+  { large, small, neighbour }: Cast,
+  rows: number,
+): Promise<number> {
+  await fill(installation, large, rows)
+  await fill(installation, small, smallRows)
+  await fill(installation, neighbour, smallRows)
+  const target = await installation.urlOf('database')
+  return await copyBare(await installation.urlOf('rls'), target, { tenantId: large.id, table: 'contact' })
+}
+
+/** In circles, so that every pair has its turn and the tenant is where the next one begins. */
+async function moveSmall(
+  installation: BenchInstallation,
+  mover: Mover,
+  { slug }: BenchTenant,
+  options: MoveBenchOptions,
+  gathered: Gathered,
+): Promise<void> {
+  const circle = ['schema', 'database', 'rls', 'database', 'rls'] as const
+  for (let index = 0; index < options.cutovers; index += 1) {
+    options.signal.throwIfAborted()
+    options.onProgress(`move ${index + 1} of ${options.cutovers}`)
+    const to = circle[index % circle.length] ?? 'rls'
+    await moveUnderLoad(installation, mover, { slug, to }, options, gathered)
+  }
+}
+
+async function moveUnderLoad(
+  { tenancy }: BenchInstallation,
+  mover: Mover,
+  { slug, to }: { slug: string; to: Strategy },
+  { perSecond, copyShare }: MoveBenchOptions,
+  { loops, pausesMs, seen }: Gathered,
+): Promise<void> {
+  const loop = new OpenLoop(tenancy, slug, perSecond)
+  loops.push(loop)
+  await sleep(aroundMs / 2)
+  const move = await mover.move({ slug, to, copyShare })
+  await sleep(aroundMs)
+  await loop.stop()
+  seen.push(move)
+  pausesMs.push(pauseOf(loop, move))
+}
+
+function summarise({ loops, pausesMs, seen }: Gathered, { perSecond }: MoveBenchOptions) {
+  const lockedMs = seen.map(({ progress }) => progress.lockedMs ?? 0)
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
   return {
-    perSecond: options.perSecond,
+    perSecond,
     moves: seen.length,
     pairs: pairs.map(([from, to]) => `${from}→${to}`),
     cutovers: seen.length,
-    retries: seen.reduce((sum, { progress }) => sum + (progress.cutoversFailed ?? 0), 0),
-    ...checked,
-    appErrors: loops.reduce((sum, { errors }) => sum + errors, 0),
-    acknowledged: loops.reduce((sum, { acknowledged }) => sum + acknowledged.size, 0),
+    retries: sum(seen.map(({ progress }) => progress.cutoversFailed ?? 0)),
+    appErrors: sum(loops.map(({ errors }) => errors)),
+    acknowledged: sum(loops.map(({ acknowledged }) => acknowledged.size)),
     pauseMs: {
-      p50: rounded(quantile(pauses, 0.5)),
-      p99: rounded(quantile([...pauses, large_], 0.99)),
-      max: rounded(Math.max(...pauses, large_)),
-      large: rounded(large_),
+      p50: rounded(quantile(pausesMs, 0.5)),
+      p99: rounded(quantile(pausesMs, 0.99)),
+      max: rounded(Math.max(...pausesMs)),
+      large: rounded(pausesMs.at(-1) ?? 0),
     },
-    copyRatio: rounded((last?.progress.rowsPerSecond ?? 0) / bare),
-    applyPerSecond: rounded(applyRate(last)),
+    lockedMs: { p50: quantile(lockedMs, 0.5), max: Math.max(...lockedMs) },
+  }
+}
+
+/** Of the large tenant, which moved last. */
+function ratios(
+  { seen }: Gathered,
+  { bare, calmP99, beside }: { bare: number; calmP99: number; beside: number },
+) {
+  const large = seen.at(-1)
+  return {
+    copyRatio: rounded((large?.progress.rowsPerSecond ?? 0) / bare),
+    applyPerSecond: rounded(applyRate(large)),
     othersP99Ratio: rounded(beside / calmP99),
   }
 }

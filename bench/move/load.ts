@@ -60,6 +60,6 @@ export class OpenLoop {
 }
 
 /** Comparable with Date.now(), and finer. */
-export function now(): number {
+function now(): number {
   return performance.timeOrigin + performance.now()
 }

@@ -109,6 +109,12 @@ export const errorDefinitions = {
     message: 'Move {move} cannot be asked to {request}: it is {state}',
     remedy: 'Before the switch a move can be cancelled, afterwards rolled back until its window ends.',
   },
+  MOVE_CANCELLED: {
+    status: 409,
+    message: 'Move {move} was cancelled while it ran',
+    remedy:
+      'The tenant is where it was, and nothing is left of the move; start another one when you want it.',
+  },
   MOVE_TAKEN_OVER: {
     status: 503,
     message: 'Move {move} has been taken over by another process',

@@ -30,7 +30,8 @@ export interface Moves {
    * Moves a tenant, and settles when it lives at its destination. Its work goes on meanwhile; for some milliseconds its
    * statements wait. When this process ends before, `resume()` goes on.
    *
-   * @throws QuickScaleError `MOVE_REFUSED` with all that is in the way, `MOVE_STALLED`, `MOVE_TAKEN_OVER`, and what
+   * @throws QuickScaleError `MOVE_REFUSED` with all that is in the way, `MOVE_STALLED`, `MOVE_CANCELLED`, `MOVE_TAKEN_OVER`, and
+   *   what
    *   {@link Moves.plan} throws
    * @example
    * const move = await tenancy.moves.start('acme', { to: 'database', onProgress: ({ state }) => console.log(state) })
@@ -79,8 +80,16 @@ export function createMoves(workshop: Workshop, plans: Plans): Moves {
   return {
     plan: (key, destination) => planMove(workshop, plans, key, destination),
     start: async (key, options) => {
-      const move = await recordPlan(workshop, plans, key, options)
-      return await driveMove(workshop, move.id, options)
+      const { id } = await recordPlan(workshop, plans, key, options)
+      const outcome = await driveMove(workshop, id, options).catch(async (error: unknown) => {
+        // Whoever cancels a move takes it over.
+        const { state, request } = await get(id)
+        if (request !== 'cancel' && state !== 'cancelling' && state !== 'cancelled') throw error
+        if (error instanceof QuickScaleError && error.code !== 'MOVE_TAKEN_OVER') throw error
+        return { state: 'cancelled' as const }
+      })
+      if (outcome.state === 'cancelled') throw new QuickScaleError('MOVE_CANCELLED', { move: id })
+      return outcome
     },
     get,
     list: async ({ tenant, unfinished, limit = 100 } = {}) => {
