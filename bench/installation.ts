@@ -118,8 +118,8 @@ export async function install(
         }
       },
       async vacuum() {
-        const homes = await Promise.all([tenants.rls[0], ...tenants.database].map(databaseUrlOf))
-        for (const home of homes) await asAdministrator(home, (client) => client.query('vacuum (analyze)'))
+        for (const home of await Promise.all([tenants.rls[0], ...tenants.database].map(databaseUrlOf)))
+          await asAdministrator(home, (client) => client.query('vacuum (analyze)'))
       },
       drop,
     }
