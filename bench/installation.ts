@@ -117,10 +117,8 @@ export async function install(
           await next.close()
         }
       },
-      async vacuum() {
-        for (const home of await Promise.all([tenants.rls[0], ...tenants.database].map(databaseUrlOf)))
-          await asAdministrator(home, (client) => client.query('vacuum (analyze)'))
-      },
+      vacuum: async () =>
+        vacuumAll(await Promise.all([tenants.rls[0], ...tenants.database].map(databaseUrlOf))),
       drop,
     }
   } catch (error) {
@@ -138,6 +136,10 @@ export async function asAdministrator<T>(url: string, work: (client: pg.Client) 
   } finally {
     await client.end()
   }
+}
+
+async function vacuumAll(homes: readonly string[]): Promise<void> {
+  for (const home of homes) await asAdministrator(home, (client) => client.query('vacuum (analyze)'))
 }
 
 async function provision(

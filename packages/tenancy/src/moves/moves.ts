@@ -30,9 +30,8 @@ export interface Moves {
    * Moves a tenant, and settles when it lives at its destination. Its work goes on meanwhile; for some milliseconds its
    * statements wait. When this process ends before, `resume()` goes on.
    *
-   * @throws QuickScaleError `MOVE_REFUSED` with all that is in the way, `MOVE_STALLED`, `MOVE_CANCELLED`, `MOVE_TAKEN_OVER`, and
-   *   what
-   *   {@link Moves.plan} throws
+   * @throws QuickScaleError `MOVE_REFUSED` with all that is in the way, `MOVE_STALLED`, `MOVE_CANCELLED`, `MOVE_TAKEN_OVER`,
+   *   and what {@link Moves.plan} throws
    * @example
    * const move = await tenancy.moves.start('acme', { to: 'database', onProgress: ({ state }) => console.log(state) })
    */
