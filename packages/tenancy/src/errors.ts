@@ -92,7 +92,8 @@ export const errorDefinitions = {
   PLAN_NEEDS_MOVE: {
     status: 409,
     message: 'Tenant {key} lives under {strategy}, and plan {plan} means {wanted}',
-    remedy: 'Choose a plan of the same strategy; moves between strategies are not part of update().',
+    remedy:
+      'Call tenancy.tenants.changePlan(), which moves the tenant while it works, or choose another plan.',
   },
   MOVE_REFUSED: {
     status: 409,

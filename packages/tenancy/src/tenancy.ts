@@ -11,6 +11,7 @@ import { sweepAtStart } from './lifecycle/sweep.ts'
 import { createTenants, type Tenants } from './lifecycle/tenants.ts'
 import { createMembers, type Members } from './members/members.ts'
 import { readMigrations } from './migrations/files.ts'
+import { type PlanChanges, withPlanChanges } from './moves/change-plan.ts'
 import { createMoves, type Moves } from './moves/moves.ts'
 import { type DriftReport, findInstallationDrift } from './placements/drift.ts'
 import { type MigrationReport, migrateInstallation } from './placements/install.ts'
@@ -41,7 +42,7 @@ export interface Tenancy<DB = unknown> {
    * for (const { database, kind, object, remedy } of differences) console.log(database, kind, object, remedy)
    */
   drift(): Promise<DriftReport>
-  readonly tenants: Tenants
+  readonly tenants: Tenants & PlanChanges
   /** Tenants on their way from one place to another, while they work. */
   readonly moves: Moves
   /**
@@ -146,7 +147,7 @@ export async function createTenancy<DB = unknown>(
     },
     drift: () => findInstallationDrift(workshop),
     doctor: (options) => examineInstallation(workshop, options),
-    tenants,
+    tenants: withPlanChanges(tenants, workshop, config.plans),
     moves: createMoves(workshop, config.plans),
     warm: () => warmDatabases(workshop),
     tenant,

@@ -7,7 +7,12 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
   beforeAll(async () => {
     const other: Strategy = strategy === 'rls' ? 'schema' : 'rls'
     installation = await TestInstallation.open(strategy, {
-      plans: { only: { strategy }, better: { strategy }, moved: { strategy: other } },
+      plans: {
+        only: { strategy },
+        better: { strategy },
+        moved: { strategy: other },
+        nowhere: { strategy: other, placement: { labels: ['gold'] } },
+      },
     })
     for (const slug of ['one', 'two'])
       await installation.tenancy.tenant(slug).query('insert into note (id, body) values (1, $1)', [slug])
@@ -121,5 +126,61 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
     await tenants.update('two', { plan: 'better', name: 'Two' })
     expect(await audits()).toEqual(written)
     expect(await tenants.update('two', { parent: null })).toMatchObject({ parentId: null })
+  })
+
+  /** From version 17 on tenants move. */
+  const canMove = async () => {
+    const { rows } = await installation.inCatalog(
+      "select current_setting('server_version_num')::integer as n",
+    )
+    return rows[0].n >= 170_000
+  }
+
+  test('takes a plan of another strategy by a move, and has the earlier one again after a rollback', async () => {
+    const { tenants, moves } = installation.tenancy
+    expect(await tenants.changePlan('one', 'better')).toMatchObject({
+      tenant: { plan: 'better' },
+      move: null,
+    })
+    for (const [key, plan, code] of [
+      ['one', 'none', 'PLAN_UNKNOWN'],
+      ['nobody', 'better', 'TENANT_NOT_FOUND'],
+      ['one', 'nowhere', 'PLACEMENT_REFUSED'],
+      ...((await canMove()) ? [] : [['one', 'moved', 'MOVE_REFUSED']]),
+    ] as const) {
+      await expect(tenants.changePlan(key, plan)).rejects.toMatchObject({ code })
+    }
+    expect(await tenants.get('one')).toMatchObject({ plan: 'better' })
+    expect(await moves.list()).toEqual([])
+    if (!(await canMove())) return
+
+    const { tenant, move } = await tenants.changePlan('one', 'moved')
+    expect([tenant.plan, move]).toMatchObject(['moved', { state: 'active', plan: 'moved' }])
+    expect(await tenants.placement('one')).toMatchObject({ strategy: move?.target.strategy, epoch: 2 })
+    expect(move?.target.strategy).not.toBe(strategy)
+    expect(await read('one')).toEqual([{ body: 'one' }])
+    expect(await tenants.changePlan('one', 'moved')).toMatchObject({ tenant: { plan: 'moved' }, move: null })
+    await expect(tenants.changePlan('one', 'better')).rejects.toMatchObject({ code: 'TENANT_MOVING' })
+    await moves.rollback('one')
+    expect(await tenants.get('one')).toMatchObject({ plan: 'better' })
+    expect(await tenants.placement('one')).toMatchObject({ strategy, epoch: 3 })
+    expect(await read('one')).toEqual([{ body: 'one' }])
+  })
+
+  test('goes on with a change of plan that was interrupted, in the same move', async () => {
+    if (!(await canMove())) return
+    const { tenants, moves } = installation.tenancy
+    const options = { rollbackWindowMs: 0, signal: AbortSignal.abort() }
+    await expect(tenants.changePlan('two', 'moved', options)).rejects.toMatchObject({ name: 'AbortError' })
+    const [begun] = await moves.list({ tenant: 'two' })
+    expect([begun?.state, (await tenants.get('two')).plan]).toEqual(['planned', 'better'])
+    const { tenant, move } = await tenants.changePlan('two', 'moved')
+    expect([tenant.plan, move]).toMatchObject(['moved', { id: begun?.id, state: 'done' }])
+    expect(await read('two')).toEqual([{ body: 'two' }])
+    // The way there is over: the way to the earlier plan is another move.
+    const back = await tenants.changePlan('two', 'only', { rollbackWindowMs: 0 })
+    expect([back.tenant.plan, back.move?.state, back.move?.id === begun?.id]).toEqual(['only', 'done', false])
+    expect(await tenants.placement('two')).toMatchObject({ strategy })
+    expect(await read('two')).toEqual([{ body: 'two' }])
   })
 })

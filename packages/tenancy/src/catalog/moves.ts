@@ -176,7 +176,7 @@ export async function requestMove(db: Database, id: string, request: MoveRequest
 export async function pointTo(
   db: Database,
   held: HeldMove,
-  place: { strategy: Strategy; databaseId: string; schema: string; epoch: number; plan: string | null },
+  place: { strategy: Strategy; databaseId: string; schema: string; epoch: number },
   action: 'tenant.moved' | 'tenant.moved_back',
 ): Promise<void> {
   await db.transaction().execute(async (transaction) => {
@@ -193,16 +193,39 @@ export async function pointTo(
       .executeTakeFirst()
     // An earlier attempt has done it.
     if (numUpdatedRows === 0n) return
-    if (place.plan !== null) {
-      await transaction
-        .updateTable('tenant')
-        .set({ plan_id: place.plan })
-        .where('id', '=', held.tenantId)
-        .execute()
-    }
-    const details = { move: held.id, from: held.source, to: held.target, plan: place.plan }
+    const plan =
+      held.plan === null
+        ? null
+        : await (action === 'tenant.moved' ? takePlan : givePlanBack)(transaction, held, held.plan)
+    const details = { move: held.id, from: held.source, to: held.target, plan }
     await recordAudit(transaction, { action, tenantId: held.tenantId, details })
   })
+}
+
+async function takePlan(transaction: Database, { id, tenantId }: HeldMove, plan: string): Promise<string> {
+  const tenants = transaction.selectFrom('tenant').select('plan_id').where('id', '=', tenantId).forUpdate()
+  const { plan_id: before } = await tenants.executeTakeFirstOrThrow()
+  await transaction.updateTable('move').set({ plan_before_id: before }).where('id', '=', id).execute()
+  await transaction.updateTable('tenant').set({ plan_id: plan }).where('id', '=', tenantId).execute()
+  return plan
+}
+
+/** Null when somebody has given the tenant another plan since it arrived: that one stays. */
+async function givePlanBack(
+  transaction: Database,
+  { id, tenantId }: HeldMove,
+  plan: string,
+): Promise<string | null> {
+  const moves = transaction.selectFrom('move').select('plan_before_id').where('id', '=', id)
+  const { plan_before_id: before } = await moves.executeTakeFirstOrThrow()
+  if (before === null) return null
+  const { numUpdatedRows } = await transaction
+    .updateTable('tenant')
+    .set({ plan_id: before })
+    .where('id', '=', tenantId)
+    .where('plan_id', '=', plan)
+    .executeTakeFirst()
+  return numUpdatedRows === 0n ? null : before
 }
 
 /** Has whoever routes to the tenant get connections to its next place ready. */

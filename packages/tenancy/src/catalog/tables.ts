@@ -93,6 +93,8 @@ export interface CatalogTables {
     state: Generated<MoveState>
     lease: Generated<number>
     plan_id: string | null
+    /** Before the tenant arrived with plan_id. */
+    plan_before_id: Generated<string | null>
     epoch: number
     source_strategy: Strategy
     source_database_id: string | null

@@ -55,13 +55,7 @@ export async function pointHere(
   await pointTo(
     catalog.db,
     held,
-    {
-      strategy,
-      databaseId: place.database.id,
-      schema: place.schemaName,
-      epoch,
-      plan: role === 'target' ? held.plan : null,
-    },
+    { strategy, databaseId: place.database.id, schema: place.schemaName, epoch },
     role === 'target' ? 'tenant.moved' : 'tenant.moved_back',
   )
 }
