@@ -91,4 +91,35 @@ describe.each(strategies)('a tenant moved from %s', (from) => {
       expect(await tenancy.tenants.placement('one')).toMatchObject({ strategy: from })
     },
   )
+
+  test('is verified against its source while it writes, until the way back is over', async () => {
+    if ((await versionOf(installation)) < 17) return
+    const { moves, tenant, tenants } = installation.tenancy
+    await tenant('two').query("insert into note (id, body) values (-1, 'before') on conflict do nothing")
+    const destination = { to: from === 'rls' ? 'schema' : 'rls' } as const
+    await expect(moves.verify('two')).rejects.toMatchObject({ code: 'MOVE_NOT_FOUND' })
+    const { id, source } = await moves.start('two', destination)
+    writer = new Writer(installation, 'two', 1_000)
+    const same = { move: id, tables: 2, differences: [] }
+    expect(await moves.verify('two')).toEqual(same)
+    expect(await moves.verify(id)).toEqual(same)
+
+    const { id: tenantId } = await tenants.get('two')
+    const write = (body: string) =>
+      installation.inDatabase(
+        source.database,
+        `update "${source.schema}".note set body = $1 where id = -1 and tenant_id = $2`,
+        [body, tenantId],
+      )
+    expect((await write('changed behind its back')).rowCount).toBe(1)
+    expect((await moves.verify('two')).differences).toEqual(['rows of note have other values'])
+    await write('before')
+    expect(await moves.verify('two')).toEqual(same)
+    expect((await moves.rollback('two')).state).toBe('returned')
+    await writer.stop()
+    expect(writer.errors).toEqual([])
+    const { rows } = await tenant('two').query('select id from note where id >= 1000 order by id')
+    expect(rows.map((row) => row.id)).toEqual(writer.acknowledged)
+    await expect(moves.verify(id)).rejects.toMatchObject({ code: 'MOVE_OVER' })
+  })
 })

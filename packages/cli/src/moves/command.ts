@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import { parseShare, parseWindow } from './arguments.ts'
 import { type MoveFlags, withMoves } from './session.ts'
-import { list, outcomeOf, resume, type StartFlags, show, start } from './work.ts'
+import { list, outcomeOf, resume, type StartFlags, show, start, verify } from './work.ts'
 
 /** Adds `quickscale move` and what is below it; `end` is told the exit code. */
 export function addMoveCommand(program: Command, end: (exitCode: number) => void): void {
@@ -92,6 +92,16 @@ function addRequests(move: Command, end: (exitCode: number) => void): void {
         )
       })
   }
+  common(move.command('verify'))
+    .summary('compare all rows of a tenant that has arrived with the place it came from')
+    .description(
+      'Compares all rows of a tenant that has arrived with those of the place it came from, while the way back is open: ' +
+        'all that was written since is brought there first. Exit code 1 when they differ.',
+    )
+    .argument('<move>', 'id of a move, or a tenant')
+    .action(async (key: string, flags: MoveFlags) => {
+      end(await withMoves(flags, (session) => verify(session, key)))
+    })
   common(move.command('resume'))
     .summary('go on with what was interrupted, and finish moves whose way back is over')
     .description('Goes on with every move that was interrupted, and finishes those whose way back is over.')

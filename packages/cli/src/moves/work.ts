@@ -7,6 +7,7 @@ import {
   type Tenancy,
 } from '@quickscale/tenancy'
 import { exitCodes } from '../exit-codes.ts'
+import { count } from '../format.ts'
 import { limits } from '../limits.ts'
 import { formatMove, formatMoves, formatPlan, formatResumption } from './format.ts'
 import type { MoveFlags, MoveSession, Outcome } from './session.ts'
@@ -123,5 +124,17 @@ export async function resume({ tenancy, drive }: MoveSession): Promise<Outcome> 
     exitCode: ok ? exitCodes.well : exitCodes.differs,
     json: { ok, moves: report.moves, failed },
     text: formatResumption(report),
+  }
+}
+
+export async function verify({ tenancy, signal }: MoveSession, key: string): Promise<Outcome> {
+  const found = await tenancy.moves.verify(key, { signal })
+  const ok = found.differences.length === 0
+  return {
+    exitCode: ok ? exitCodes.well : exitCodes.differs,
+    json: { ok, ...found },
+    text: ok
+      ? `The same, all rows of ${count(found.tables, 'table')}.`
+      : ['Not the same:', ...found.differences.map((difference) => `  - ${difference}`)].join('\n'),
   }
 }

@@ -100,7 +100,8 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
   }
 }
 
-async function evict(workshop: Workshop, held: HeldMove): Promise<void> {
+/** Ends what an earlier holder still has open at both ends. */
+export async function evict(workshop: Workshop, held: HeldMove): Promise<void> {
   for (const database of [held.sourceDatabase, held.targetDatabase]) {
     if (database?.ready && (await isOpen(workshop, database))) {
       await evictEarlierHolder(workshop.servers, held.id, database)

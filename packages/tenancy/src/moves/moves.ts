@@ -7,6 +7,7 @@ import type { Plans } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { type DriveOptions, driveMove } from './drive.ts'
 import { type Destination, type MovePlan, planMove, recordPlan } from './plan.ts'
+import { type MoveVerification, verifyMove } from './verify.ts'
 
 /** What a resumption has done. */
 export interface ResumeReport {
@@ -46,6 +47,17 @@ export interface Moves {
   rollback(key: string, options?: DriveOptions): Promise<Move>
   /** Closes the way back, and takes away what is left at the source. @throws QuickScaleError `MOVE_OVER` */
   finish(key: string, options?: DriveOptions): Promise<Move>
+  /**
+   * Compares all rows of a tenant that has arrived with those of the place it came from, as of one moment, while the way back
+   * is open. All that was written since the switch is brought to the source for it, as a rollback would begin. So it proves
+   * that a rollback would lose nothing.
+   *
+   * @throws QuickScaleError `MOVE_NOT_FOUND`, `MOVE_OVER` when the way back is not open, `MOVE_STALLED`, `MOVE_TAKEN_OVER` when
+   *   a rollback comes between
+   * @example
+   * const { differences } = await tenancy.moves.verify('acme') // []
+   */
+  verify(key: string, options?: Pick<DriveOptions, 'signal'>): Promise<MoveVerification>
   /** Goes on with what was interrupted, and finishes moves whose way back is over. */
   resume(options?: DriveOptions): Promise<ResumeReport>
 }
@@ -103,6 +115,7 @@ export function createMoves(workshop: Workshop, plans: Plans): Moves {
     cancel: (key, options = {}) => ask(key, 'cancel', options),
     rollback: (key, options = {}) => ask(key, 'rollback', options),
     finish: (key, options = {}) => ask(key, 'finish', options),
+    verify: async (key, { signal } = {}) => await verifyMove(workshop, await get(key), signal),
     resume: async (options = {}) => {
       const waiting = (await listMoves(db, { unfinished: true, limit: limits.movesPerPageMax })).filter(isDue)
       const report = { moves: [] as Move[], failed: [] as { move: string; error: unknown }[] }

@@ -48,14 +48,27 @@ export async function openCrossing(
 export class Occupied extends Error {}
 
 /**
- * Proves that both places have the same rows: at one moment, all of them, with an enumeration of its own. The tenant is
- * locked for the few milliseconds in which that moment is fixed. From then on only rows that are touched have to be compared.
+ * Proves that both places have the same rows. From then on only rows that are touched have to be compared.
  *
  * @returns milliseconds that a marker took through the log
  * @throws Occupied
  * @throws QuickScaleError `MOVE_STALLED` when the places differ
  */
 export async function rehearse(crossing: Crossing): Promise<number> {
+  const { lagMs, differences } = await compareAtMarker(crossing)
+  if (differences.length === 0) return lagMs
+  throw new QuickScaleError('MOVE_STALLED', { move: crossing.held.id, reason: differences.join('; ') })
+}
+
+/**
+ * Compares both places: at one moment, all rows, with an enumeration of its own. The tenant is locked for the few
+ * milliseconds in which that moment is fixed.
+ *
+ * @throws Occupied
+ */
+export async function compareAtMarker(
+  crossing: Crossing,
+): Promise<{ readonly lagMs: number; readonly differences: readonly string[] }> {
   const { held, from, to, tables, follower, locker, here, there } = crossing
   if (await isOccupied(here, held.tenantId)) throw new Occupied()
   const marker = follower.expectMarker(async () => {
@@ -81,10 +94,7 @@ export async function rehearse(crossing: Crossing): Promise<number> {
       { client: here, end: from },
       { client: there, end: to },
     )
-    if (differences.length > 0) {
-      throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: differences.join('; ') })
-    }
-    return lagMs
+    return { lagMs, differences }
   } finally {
     await Promise.all([releaseSnapshot(here), releaseSnapshot(there)])
   }

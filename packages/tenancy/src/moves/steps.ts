@@ -197,7 +197,11 @@ async function removeStream(client: pg.ClientBase, held: HeldMove, from: EndRole
 }
 
 /** Follows from one end to the other. */
-async function cross({ workshop, held, sessions }: StepWork, from: End, to: End): Promise<Crossing> {
+export async function cross(
+  { workshop, held, sessions }: Pick<StepWork, 'workshop' | 'held' | 'sessions'>,
+  from: End,
+  to: End,
+): Promise<Crossing> {
   const here = await sessions.open(from.place.database, 'watch')
   const writer = await sessions.open(to.place.database, 'apply')
   await claimEnd(here, held, from.role, 'planned')
