@@ -249,6 +249,11 @@ describe('quickscale move', () => {
         ok: true,
         id,
       })
+      const verified = await move('verify', slug, '--json')
+      expect([verified.status, JSON.parse(verified.stdout)]).toEqual([
+        0,
+        { ok: true, move: id, tables: 2, differences: [] },
+      ])
       const shown = await move('show', id)
       expect(shown.stdout).toContain(`quickscale move rollback ${slug}`)
       expect((await move('cancel', slug, '--json')).status).toBe(1)
