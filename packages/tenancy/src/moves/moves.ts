@@ -116,22 +116,25 @@ export function createMoves(workshop: Workshop, plans: Plans): Moves {
     rollback: (key, options = {}) => ask(key, 'rollback', options),
     finish: (key, options = {}) => ask(key, 'finish', options),
     verify: async (key, { signal } = {}) => await verifyMove(workshop, await get(key), signal),
-    resume: async (options = {}) => {
-      const waiting = (await listMoves(db, { unfinished: true, limit: limits.movesPerPageMax })).filter(isDue)
-      const report = { moves: [] as Move[], failed: [] as { move: string; error: unknown }[] }
-      const work = async () => {
-        for (let move = waiting.pop(); move !== undefined; move = waiting.pop()) {
-          try {
-            report.moves.push(await driveMove(workshop, move.id, options))
-          } catch (error) {
-            report.failed.push({ move: move.id, error })
-          }
-        }
-      }
-      await Promise.all(Array.from({ length: limits.movesConcurrency }, work))
-      return report
-    },
+    resume: (options = {}) => resumeMoves(workshop, options),
   }
+}
+
+async function resumeMoves(workshop: Workshop, options: DriveOptions): Promise<ResumeReport> {
+  const { db } = workshop.catalog
+  const waiting = (await listMoves(db, { unfinished: true, limit: limits.movesPerPageMax })).filter(isDue)
+  const report = { moves: [] as Move[], failed: [] as { move: string; error: unknown }[] }
+  const work = async () => {
+    for (let move = waiting.pop(); move !== undefined; move = waiting.pop()) {
+      try {
+        report.moves.push(await driveMove(workshop, move.id, options))
+      } catch (error) {
+        report.failed.push({ move: move.id, error })
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: limits.movesConcurrency }, work))
+  return report
 }
 
 const askable: Readonly<Record<MoveRequest, readonly MoveState[]>> = {
