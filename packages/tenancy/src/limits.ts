@@ -120,6 +120,8 @@ export const limits = {
   /** Pause before a delivery that failed is tried again, doubled each time up to the maximum. */
   memberRetryMs: 1_000,
   memberRetryMsMax: 300_000,
+  /** Deliveries of one change that have failed before the doctor calls it stuck: after half a minute. */
+  memberAttemptsStuck: 5,
   /** Tenants that are delivered to at the same time. */
   memberConcurrency: 8,
   /** Characters. */

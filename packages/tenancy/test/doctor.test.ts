@@ -213,6 +213,33 @@ describe('compares catalog and fence:', () => {
     )
   })
 
+  test('a state that has not arrived yet, and is no fault', async () => {
+    await catalog("update catalog.tenant set state = 'suspended', settled = false where id = $1")
+    const { ok, findings } = await installation.tenancy.doctor()
+    await catalog("update catalog.tenant set state = 'active', settled = true where id = $1")
+    expect(ok).toBe(true)
+    expect(findings.filter(({ subject }) => subject === ownId)).toEqual([
+      expect.objectContaining({ check: 'tenant-unsettled', message: expect.stringContaining('suspended') }),
+    ])
+  })
+
+  test('changes of members that fail again and again, and none that are about to arrive', async () => {
+    const member = '00000000-0000-7000-8000-000000000001'
+    await catalog(
+      `insert into catalog.member (tenant_id, user_id, name, role) values ($1, '${member}', 'Ann', 'owner')`,
+    )
+    expect(await findingsOf('members-stuck')).toEqual([])
+    await catalog(`update catalog.member_outbox set attempts = 5, failure = '57P01' where tenant_id = $1`)
+    const found = await findingsOf('members-stuck')
+    await catalog('delete from catalog.member where tenant_id = $1')
+    expect(found).toEqual([
+      expect.objectContaining({
+        subject: ownId,
+        message: expect.stringContaining('1 of them fail with 57P01'),
+      }),
+    ])
+  })
+
   test('a fence that is gone, and one that nobody knows', async () => {
     await fence(`update quickscale.placement set state = 'deleting' where tenant_id = $1`)
     await fence('delete from quickscale.placement where tenant_id = $1')

@@ -7,6 +7,8 @@ import type { CatalogTables } from './tables.ts'
 export interface PlacedTenant {
   readonly tenantId: string
   readonly state: TenantState
+  /** Its place has followed its state. */
+  readonly settled: boolean
   readonly epoch: number
   readonly schemaName: string
 }
@@ -45,6 +47,7 @@ export async function listPlacedTenants(
     .select([
       'tenant.id as tenantId',
       'tenant.state',
+      'tenant.settled',
       'placement.epoch',
       'placement.schema_name as schemaName',
     ])

@@ -169,6 +169,16 @@ export const checks = {
     message: 'Tenant {subject}: {detail}',
     remedy: 'Find out whether the database was restored from a backup, or an operation was interrupted.',
   },
+  'tenant-unsettled': {
+    level: 'warning',
+    message: 'Tenant {subject} is to be {detail}, and its place has not followed',
+    remedy: 'Look again; if nobody is at work on it, tenancy.tenants.sweep() goes on.',
+  },
+  'members-stuck': {
+    level: 'warning',
+    message: 'Changes of members of tenant {subject} do not arrive in its place: {detail}',
+    remedy: 'Mend what the code names; tenancy.members.deliver() tries again.',
+  },
   'fence-unknown': {
     level: 'error',
     message: '{detail} has a fence for {subject}, which the catalog places elsewhere or nowhere',

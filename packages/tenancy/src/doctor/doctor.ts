@@ -8,6 +8,7 @@ import { tenantOfBrought } from '../server-config.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { type Fact, type Finding, toFinding } from './checks.ts'
 import { examineDatabase, examineLayout } from './database.ts'
+import { examineDeliveries } from './deliveries.ts'
 import { compareFence, findUnknownFences, readFences } from './fences.ts'
 import { examineBroughtServer, examineServer } from './server.ts'
 
@@ -28,7 +29,7 @@ export interface DoctorOptions {
 
 /**
  * Examines an installation: the server and its roles, every database's rights, keys and gates, the walls around every
- * place, and whether each fence says what the catalog believes. Reads only, changes nothing.
+ * place, whether each fence says what the catalog believes, and what has not arrived in a place. Reads only, changes nothing.
  *
  * @throws QuickScaleError `NOT_INSTALLED`, `SERVER_UNREACHABLE`
  */
@@ -46,6 +47,7 @@ export async function examineInstallation(
     onProgress?.(server)
     note(server, await examineServer(administrator))
   }
+  note('catalog', await examineDeliveries(catalog.db))
   let databases = 0
   let tenants = 0
   const brought: DatabaseRecord[] = []

@@ -36,21 +36,27 @@ export async function findUnknownFences(
     .map(({ tenantId }) => ({ check: 'fence-unknown', subject: tenantId, detail: databaseName }))
 }
 
-/** Compares what the catalog believes with the fence, which decides. A tenant in the making may have none yet. */
+/**
+ * Compares what the catalog believes with the fence, which decides. A tenant in the making may have none yet, and the
+ * state of one that changes is still another: that is no fault, unless it stays so.
+ */
 export function compareFence(placed: PlacedTenant, fence: Fence | undefined, databaseName: string): Fact[] {
   if (placed.state === 'provisioning') return []
   const subject = placed.tenantId
-  if (fence === undefined) return [{ check: 'fence-missing', subject, detail: databaseName }]
+  const unsettled = placed.settled ? [] : [{ check: 'tenant-unsettled', subject, detail: placed.state }]
+  if (fence === undefined && placed.state === 'deleting') return unsettled
+  if (fence === undefined) return [...unsettled, { check: 'fence-missing', subject, detail: databaseName }]
   const differences = [
     ['epoch', placed.epoch, fence.epoch],
-    ['state', placed.state, fence.state],
+    ['state', placed.settled ? placed.state : fence.state, fence.state],
     ['schema', placed.schemaName, fence.schemaName],
   ] as const
-  return differences
+  const differing = differences
     .filter(([, catalog, here]) => catalog !== here)
     .map(([what, catalog, here]) => ({
       check: 'fence-differs',
       subject,
       detail: `its ${what} is ${catalog} in the catalog and ${here} in ${databaseName}`,
     }))
+  return [...unsettled, ...differing]
 }
