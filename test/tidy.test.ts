@@ -15,7 +15,7 @@ import {
 import { findFiles, parseSource, readSourceFiles, readText, type SourceFile } from './support/source-files.ts'
 
 const sources = readSourceFiles(
-  '{packages/*/src,bench,attack,model,test/support,packages/*/test/support}/**/*.{ts,tsx}',
+  '{packages/*/src,bench,attack,chaos,model,test/support,packages/*/test/support}/**/*.{ts,tsx}',
 )
 const tests = readSourceFiles('packages/*/test/**/*.test.ts')
 

@@ -136,7 +136,8 @@ export class TestInstallation {
   }
 }
 
-function configOf(
+/** The configuration that another process needs for the same installation. */
+export function configOf(
   installation: string,
   masterKey: string,
   strategy: Strategy,

@@ -1,0 +1,147 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { MoverProcess } from '../../../test/support/mover-process.ts'
+import type { Strategy } from '../src/index.ts'
+import { configOf, TestInstallation } from './support/installation.ts'
+
+/** What a mover waits for in a state: it is killed there, not somewhere near. */
+const cases: readonly [string, Strategy, Strategy, { in: 'pool' | 'catalog'; lock: string }][] = [
+  ['copying', 'database', 'rls', { in: 'pool', lock: 'lock table quickscale.move_end in share mode' }],
+  [
+    'streaming',
+    'rls',
+    'schema',
+    {
+      in: 'pool',
+      lock: "select pg_advisory_xact_lock_shared(hashtextextended('quickscale unscoped writers', 0))",
+    },
+  ],
+  ['switched', 'schema', 'database', { in: 'catalog', lock: 'lock table catalog.placement in share mode' }],
+]
+
+const plans = {
+  only: { strategy: 'rls' },
+  schema: { strategy: 'schema' },
+  database: { strategy: 'database' },
+} as const
+
+describe('a mover that is killed', () => {
+  let installation: TestInstallation
+  let version: number
+
+  beforeAll(async () => {
+    installation = await TestInstallation.open('rls', { plans })
+    const { rows } = await installation.inCatalog(
+      "select current_setting('server_version_num')::integer / 10000 as version",
+    )
+    version = rows[0].version
+  })
+
+  afterAll(async () => {
+    await installation?.close()
+  })
+
+  test.each(cases)(
+    'while its move is %s, from %s to %s: another one goes on, and nothing is lost',
+    async (state, from, to, held) => {
+      const { tenancy } = installation
+      const key = `from-${from}`
+      const { id: tenantId } = await tenancy.tenants.create({
+        slug: key,
+        name: key,
+        plan: from === 'rls' ? 'only' : from,
+      })
+      await tenancy
+        .tenant(key)
+        .query("insert into note (id, body) select -n, 'first' from generate_series(1, 200) as n")
+      const destination = { to, rollbackWindowMs: 0 }
+      if (version < 17) {
+        await expect(tenancy.moves.start(key, destination)).rejects.toMatchObject({ code: 'MOVE_REFUSED' })
+        return
+      }
+      const lock = await lockIn(installation, held)
+      const config = configOf(installation.name, installation.masterKey, 'rls', { plans })
+      const mover = new MoverProcess({ config, key, destination })
+      const writing = writeUntilStopped(installation, key)
+      try {
+        mover.order('start')
+        await untilState(installation, tenantId, state, mover)
+        await mover.kill()
+        await lock.end()
+        const { failed } = await tenancy.moves.resume()
+        expect(failed).toEqual([])
+      } finally {
+        await lock.end()
+        await mover.kill()
+      }
+      const { acknowledged, errors } = await writing.stop()
+      expect(errors).toEqual([])
+      const move = await tenancy.moves.get(key)
+      expect(move.state).toBe('done')
+      expect(await tenancy.tenants.placement(key)).toMatchObject({ strategy: to })
+      const { rows } = await tenancy.tenant(key).query('select id from note where id > 0 order by id')
+      expect(rows.map(({ id }) => id)).toEqual(acknowledged)
+      const slots = await installation.inCatalog(
+        'select slot_name from pg_replication_slots where starts_with(slot_name, $1)',
+        [`quickscale_${move.id.replaceAll('-', '')}`],
+      )
+      expect(slots.rows).toEqual([])
+      const ends = await installation.asOwner(
+        key,
+        'select role from quickscale.move_end where tenant_id = $1',
+        [tenantId],
+      )
+      expect(ends.rows).toEqual([])
+    },
+  )
+})
+
+async function lockIn({ name }: TestInstallation, held: { in: string; lock: string }): Promise<pg.Client> {
+  const url = new URL(inject('databaseUrl'))
+  url.pathname = `/${name}_${held.in}`
+  const client = new pg.Client({ connectionString: url.href })
+  await client.connect()
+  await client.query('begin')
+  await client.query(held.lock)
+  return client
+}
+
+async function untilState(
+  installation: TestInstallation,
+  tenantId: string,
+  state: string,
+  mover: MoverProcess,
+): Promise<void> {
+  for (;;) {
+    const { rows } = await installation.inCatalog('select state from catalog.move where tenant_id = $1', [
+      tenantId,
+    ])
+    if (rows[0]?.state === state) return
+    expect(mover.answers).toEqual([])
+  }
+}
+
+function writeUntilStopped({ tenancy }: TestInstallation, key: string) {
+  const [acknowledged, errors]: [number[], unknown[]] = [[], []]
+  let stopped = false
+  const write = async () => {
+    for (let id = 1; !stopped && errors.length === 0; id += 1) {
+      try {
+        await tenancy
+          .tenant(key)
+          .query({ text: 'insert into note (id, body) values ($1, $2)', values: [id, `written ${id}`] })
+        acknowledged.push(id)
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+  }
+  const running = write()
+  return {
+    stop: async () => {
+      stopped = true
+      await running
+      return { acknowledged, errors }
+    },
+  }
+}

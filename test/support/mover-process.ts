@@ -1,0 +1,69 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Destination } from '@quickscale/tenancy'
+
+export type Order = 'start' | 'cancel' | 'rollback' | 'finish' | 'resume'
+
+/** What a mover process is told when it begins. */
+export interface MoverOrders {
+  /** A TenancyConfig without functions. */
+  readonly config: object
+  readonly key: string
+  readonly destination: Destination
+}
+
+/** A mover in a process of its own. */
+export class MoverProcess {
+  readonly #child: ChildProcess
+  readonly #exited: Promise<unknown>
+  /** What it has said. */
+  readonly answers: string[] = []
+
+  constructor(orders: MoverOrders) {
+    this.#child = spawn(
+      process.execPath,
+      ['--conditions=quickscale-source', fileURLToPath(new URL('./mover.ts', import.meta.url))],
+      {
+        env: { ...process.env, CHAOS_MOVER: JSON.stringify(orders) },
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    )
+    this.#exited = once(this.#child, 'exit')
+    // The order is lost when it has been killed.
+    this.#child.stdin?.on('error', () => undefined)
+    if (this.#child.stdout !== null) {
+      createInterface({ input: this.#child.stdout }).on('line', (line) => this.answers.push(line))
+    }
+  }
+
+  get alive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** Whether it has given something up. */
+  get failed(): boolean {
+    return this.answers.some((answer) => answer.includes(' failed: '))
+  }
+
+  order(order: Order): void {
+    this.#child.stdin?.write(`${order}\n`)
+  }
+
+  /** Whether it has answered an order. */
+  answerTo(order: Order): string | undefined {
+    return this.answers.find((answer) => answer.startsWith(`${order} `))
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#exited
+  }
+
+  /** Lets it end what it has begun. */
+  async finish(): Promise<void> {
+    this.#child.stdin?.end()
+    await this.#exited
+  }
+}
