@@ -144,11 +144,11 @@ async function addTag(slug: string): Promise<unknown> {
   return rows[0]?.count
 }
 
-/** The move of a tenant as soon as it is in a state. */
-async function moveIn(slug: string, state: Move['state']): Promise<Move> {
+/** The move of a tenant in the middle of the copy of a table. */
+async function moveInCopy(slug: string): Promise<Move> {
   for (;;) {
     const [found] = await tenancy.moves.list({ tenant: slug, unfinished: true })
-    if (found?.state === state) return found
+    if (found?.state === 'copying' && (found.progress.rowsCopied ?? 0) > 0) return found
     await sleep(20)
   }
 }
@@ -228,7 +228,9 @@ describe('quickscale move', () => {
         '1d',
         '--watch',
       )
-      const { id } = await moveIn(slug, 'copying')
+      const { id, progress } = await moveInCopy(slug)
+      expect(progress).toMatchObject({ rowsExpected: 20_001, rowsPerSecond: expect.any(Number) })
+      expect(progress.rowsCopied).toBeLessThan(20_000)
       interrupt()
       const interrupted = await outcome
       expect([interrupted.status, interrupted.stdout]).toEqual([130, ''])
@@ -267,7 +269,7 @@ describe('quickscale move', () => {
   test('a move is taken back while another process has it, and finished at once without a window', async () => {
     if (!canMove) return expect((await move('rls', '--plan', 'schema')).status).toBe(1)
     const { outcome } = begin('rls', '--plan', 'schema', '--share', '0.02', '--json')
-    const { id } = await moveIn('rls', 'copying')
+    const { id } = await moveInCopy('rls')
     expect((await move('cancel', 'rls')).stdout).toContain('State   cancelled')
     const other = await outcome
     expect(other.status).toBe(1)

@@ -161,6 +161,7 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
     expect(await read('one')).toEqual([{ body: 'one' }])
     expect(await tenants.changePlan('one', 'moved')).toMatchObject({ tenant: { plan: 'moved' }, move: null })
     await expect(tenants.changePlan('one', 'better')).rejects.toMatchObject({ code: 'TENANT_MOVING' })
+    expect((await tenants.get('one')).plan).toBe('moved')
     await moves.rollback('one')
     expect(await tenants.get('one')).toMatchObject({ plan: 'better' })
     expect(await tenants.placement('one')).toMatchObject({ strategy, epoch: 3 })

@@ -6,7 +6,8 @@ import type { Move, MoveState } from '../move.ts'
 import { type Plans, planOf } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
-import { type DriveOptions, driveMove } from './drive.ts'
+import { driveToArrival } from './arrival.ts'
+import type { DriveOptions } from './drive.ts'
 import { type Destination, recordPlan } from './plan.ts'
 
 /** How the move goes, when the plan needs one. */
@@ -28,7 +29,7 @@ export interface PlanChanges {
    *
    * @param options of the move; `server` only matters when there is one
    * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_DELETED`, `PLAN_UNKNOWN`; when it needs a move:
-   *   `TENANT_MOVING` while it is on another one, `PLACEMENT_REFUSED`, and what `moves.start` throws
+   *   `TENANT_MOVING` while it is on another one, `PLACEMENT_REFUSED`, `MOVE_CANCELLED`, and what `moves.start` throws
    * @example
    * const { move } = await tenancy.tenants.changePlan('acme', 'enterprise')
    * console.log(move === null ? 'it stays where it is' : `it lives in ${move.target.database} now`)
@@ -65,7 +66,7 @@ async function changePlan(
   const { id } = await requireTenant(parseTenantKey(key))
   const underWay = await findUnfinishedMove(db, id)
   if (underWay?.plan === plan && onTheWay.has(underWay.state) && underWay.request !== 'cancel') {
-    const move = await driveMove(workshop, underWay.id, options)
+    const move = await driveToArrival(workshop, underWay.id, options)
     return { tenant: await requireTenant({ id }), move }
   }
   const tenant = await updateDetails(workshop, plans, id, { plan }).catch((error: unknown) => {
@@ -74,7 +75,7 @@ async function changePlan(
   })
   if (tenant !== null) return { tenant, move: null }
   const { id: moveId } = await recordPlan(workshop, plans, id, { ...options, plan })
-  const move = await driveMove(workshop, moveId, options)
+  const move = await driveToArrival(workshop, moveId, options)
   return { tenant: await requireTenant({ id }), move }
 }
 

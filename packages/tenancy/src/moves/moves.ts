@@ -5,6 +5,7 @@ import { limits } from '../limits.ts'
 import { isFinished, type Move, type MoveRequest, type MoveState } from '../move.ts'
 import type { Plans } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
+import { driveToArrival } from './arrival.ts'
 import { type DriveOptions, driveMove } from './drive.ts'
 import { type Destination, type MovePlan, planMove, recordPlan } from './plan.ts'
 import { type MoveVerification, verifyMove } from './verify.ts'
@@ -92,15 +93,7 @@ export function createMoves(workshop: Workshop, plans: Plans): Moves {
     plan: (key, destination) => planMove(workshop, plans, key, destination),
     start: async (key, options) => {
       const { id } = await recordPlan(workshop, plans, key, options)
-      const outcome = await driveMove(workshop, id, options).catch(async (error: unknown) => {
-        // Whoever cancels a move takes it over.
-        const { state, request } = await get(id)
-        if (request !== 'cancel' && state !== 'cancelling' && state !== 'cancelled') throw error
-        if (error instanceof QuickScaleError && error.code !== 'MOVE_TAKEN_OVER') throw error
-        return { state: 'cancelled' as const }
-      })
-      if (outcome.state === 'cancelled') throw new QuickScaleError('MOVE_CANCELLED', { move: id })
-      return outcome
+      return await driveToArrival(workshop, id, options)
     },
     get,
     list: async ({ tenant, unfinished, limit = 100 } = {}) => {

@@ -60,6 +60,7 @@ export async function copyStep(work: StepWork): Promise<void> {
     target,
     tables,
     tenantId: held.tenantId,
+    watcher,
     reader,
     writer,
     throttle: createThrottle(work.copyShare),
