@@ -147,8 +147,9 @@ async function recover(
 ): Promise<unknown> {
   const { db } = workshop.catalog
   const cause = unwrap(error)
-  // The request is seen by the next look at the state.
-  if (cause instanceof CancelRequested) return null
+  // Whoever has asked for it takes the move over: to take it back from him again would only hold both up.
+  if (cause instanceof CancelRequested)
+    throw new QuickScaleError('MOVE_TAKEN_OVER', { move: held.id }, { cause })
   if (cause instanceof TablesChanged || cause instanceof UnexpectedRelation) {
     if (!beforeSwitch.has(held.state)) return await giveUp(workshop, held, cause)
     if (failures > limits.attemptsMax) return await giveUp(workshop, held, cause)
