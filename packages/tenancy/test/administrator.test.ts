@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +10,12 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { type EmbeddedServer, startEmbeddedServer } from '../src/embedded/index.ts'
 import { createTenancy, type Tenancy, type TenantHandle } from '../src/index.ts'
 import { sqlFiles } from '../src/sql-files.ts'
-import { assertServer, findUnsuitability, type ServerFacts } from '../src/strategies/administrator.ts'
+import {
+  assertServer,
+  createAdministrator,
+  findUnsuitability,
+  type ServerFacts,
+} from '../src/strategies/administrator.ts'
 import { strategies } from './support/installation.ts'
 
 const RIGHTS = 'login createdb createrole bypassrls'
@@ -76,6 +83,29 @@ test('who is no superuser is refused on 15, and from 16 on where the roles are n
     await connected(base, assertServer)
   } finally {
     await connected(base, (client) => client.query(`drop role ${name}`))
+  }
+})
+
+test('a server that accepts a connection and says nothing is given up, by code', async () => {
+  const server = createServer()
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => sockets.add(socket))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const administrator = createAdministrator(`postgres://a:very-secret@127.0.0.1:${port}/postgres`, 100)
+  try {
+    for (const work of [administrator.connected, administrator.pooled]) {
+      const error = await work('postgres', async () => undefined).catch((caught: unknown) => caught)
+      expect(error).toMatchObject({ code: 'SERVER_UNREACHABLE', details: { server: `127.0.0.1:${port}` } })
+      expect(`${error} ${JSON.stringify(error)}`).not.toContain('very-secret')
+    }
+    expect(sockets.size).toBe(2)
+  } finally {
+    await administrator.close()
+    for (const socket of sockets) socket.destroy()
+    server.close()
   }
 })
 

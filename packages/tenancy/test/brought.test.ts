@@ -21,6 +21,7 @@ let installation: TestInstallation
 const plans = {
   only: { strategy: 'database' as const },
   brought: { strategy: 'database' as const },
+  regional: { strategy: 'database' as const, placement: { region: 'eu' } },
   rows: { strategy: 'rls' as const },
 }
 const config = { plans, broughtDatabases: { requireTls: false } }
@@ -74,6 +75,60 @@ test('a tenant lives in the database that its customer brought, and leaves it as
   expect(await customer.query('select * from public.beside', { database: name })).toEqual([{ id: 1 }])
   expect(await customer.publicRights(name)).toEqual({ connect: true, temporary: true, usage: true })
   expect(await brought()).toEqual([])
+})
+
+test('a superuser’s URL leaves no more behind, and the customer’s settings are not the tenant’s', async () => {
+  const { tenancy } = installation
+  const { name } = await customer.offer()
+  await customer.query(
+    `alter database ${name} set timezone = 'Asia/Tokyo'; alter database ${name} set datestyle = 'SQL, DMY'`,
+  )
+  const state = async () => [
+    await customer.traces(name),
+    await customer.query(
+      `select oid::regprocedure::text as name, proleakproof, has_function_privilege('public', oid, 'execute') as open
+         from pg_proc where pronamespace = 'pg_catalog'::regnamespace order by 1`,
+      { database: name },
+    ),
+    await customer.query(
+      `select has_language_privilege('public', 'plpgsql', 'usage') as plpgsql,
+              (select count(*) from pg_amop) as operators, (select count(*) from pg_amproc) as functions`,
+      { database: name },
+    ),
+  ]
+  const before = await state()
+  await tenancy.tenants.create({ ...wanted('super', customer.urlOf(name)), region: 'eu' })
+  expect(await state()).not.toEqual(before)
+  const settings = "select now()::text ~ '^....-..-..' as iso, current_setting('TimeZone') as zone"
+  const [here, there] = await Promise.all(
+    ['super', 'one'].map(async (slug) => (await tenancy.tenant(slug).query(settings)).rows),
+  )
+  expect(here).toEqual(there)
+  for await (const { tenant, rows } of tenancy.fleet.query(settings)) {
+    if (tenant.slug === 'super') expect(rows).toEqual(there)
+  }
+  await tenancy.admin.transaction(
+    { who: 'test', why: 'the unscoped path', tenant: 'super' },
+    async (transaction) => {
+      expect((await transaction.query(settings)).rows).toEqual(there)
+    },
+  )
+  await expect(tenancy.tenants.update('super', { plan: 'rows' })).rejects.toMatchObject({
+    code: 'PLAN_NEEDS_MOVE',
+  })
+  expect(await tenancy.tenants.update('super', { plan: 'regional' })).toMatchObject({ plan: 'regional' })
+
+  await customer.query(`create role analyst login; grant connect on database ${name} to analyst`)
+  const { ok, findings } = await tenancy.doctor()
+  const shared = findings.filter(({ check }) => check === 'brought-shared').map(({ message }) => message)
+  expect({ ok, shared }).toEqual({
+    ok: true,
+    shared: expect.arrayContaining([expect.stringContaining('analyst may connect')]),
+  })
+  await customer.query(`revoke connect on database ${name} from analyst; drop role analyst`)
+  const { gone } = await tenancy.tenants.delete('super')
+  expect(gone.filter(({ kind }) => kind === 'role')).toHaveLength(3)
+  expect(await state()).toEqual(before)
 })
 
 test('what depends on the tenant’s tables and is the customer’s keeps them from being taken away', async () => {
@@ -230,9 +285,11 @@ describe('is refused before anything is changed:', () => {
       code: 'TENANT_INVALID',
       details: { field: 'database' },
     })
-    await expect(tenants.create({ ...wanted('refused', url), server: 'primary' })).rejects.toMatchObject({
-      code: 'PLACEMENT_REFUSED',
-    })
+    for (const rules of [{ server: 'primary' }, { plan: 'regional', region: 'us' }]) {
+      await expect(tenants.create({ ...wanted('refused', url), ...rules })).rejects.toMatchObject({
+        code: 'PLACEMENT_REFUSED',
+      })
+    }
   })
 
   const fit: OfferFacts = {
@@ -312,7 +369,22 @@ describe('a database that was brought', () => {
     } finally {
       await other.close()
     }
+    const { id } = await tenants.get('home')
+    for (const destination of [{}, { to: 'rls' as const }, { server: 'primary' }]) {
+      await expect(installation.tenancy.moves.start('home', destination)).rejects.toMatchObject({
+        code: 'MOVE_REFUSED',
+      })
+    }
     await tenants.create({ slug: 'placed', name: 'placed', plan: 'only' })
+    for (const rules of [{ server: `brought:${id}` }, { region: 'eu' }]) {
+      const refused = tenants.create({ slug: 'guest', name: 'guest', plan: 'only', ...rules })
+      await expect(refused).rejects.toMatchObject({ code: 'PLACEMENT_REFUSED' })
+    }
+    await expect(
+      installation.tenancy.moves.start('placed', { server: `brought:${id}` }),
+    ).rejects.toMatchObject({
+      code: 'PLACEMENT_REFUSED',
+    })
     expect((await tenants.placement('placed')).databaseName).not.toBe(name)
     await tenants.delete('placed')
     expect(
@@ -391,6 +463,39 @@ describe('a database that was brought', () => {
     ])
     expect((await tenancy.doctor()).findings.filter(({ level }) => level === 'error')).toEqual([])
   })
+})
+
+test('a tenant whose database is gone for good is forgotten when that is asked for, and not by itself', async () => {
+  const { tenancy } = installation
+  const { name, url } = await customer.offer()
+  const { id } = await tenancy.tenants.create(wanted('lost', url))
+  await customer.query(`alter database ${name} rename to ${name}_elsewhere`)
+  await expect(tenancy.tenants.delete('lost')).rejects.toMatchObject({ code: 'SERVER_UNREACHABLE' })
+  expect(await tenancy.tenants.get('lost')).toMatchObject({ state: 'deleting' })
+  expect(await tenancy.tenants.delete('lost', { abandon: true })).toMatchObject({ gone: [] })
+  await expect(tenancy.tenants.get('lost')).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+  const { rows } = await installation.inCatalog(
+    "select details from catalog.audit where tenant_id = $1 and action = 'tenant.deleted'",
+    [id],
+  )
+  expect(rows).toMatchObject([{ details: { abandoned: true } }])
+  // The claim of a tenant that is no more keeps others out; here is what takes it away.
+  await customer.query('drop schema app, quickscale, extensions, quickscale_brought cascade', {
+    database: `${name}_elsewhere`,
+  })
+})
+
+test('a tenant whose database answers is taken away whole, abandoned or not', async () => {
+  const { name, url } = await customer.offer()
+  await installation.tenancy.tenants.create(wanted('reached', url))
+  const { gone } = await installation.tenancy.tenants.delete('reached', { abandon: true })
+  expect(gone.length).toBeGreaterThan(0)
+  expect(
+    await customer.query('select nspname from pg_namespace where nspname ~ $1', {
+      database: name,
+      values: ['^(app|quickscale)'],
+    }),
+  ).toEqual([])
 })
 
 describe('what is interrupted', () => {

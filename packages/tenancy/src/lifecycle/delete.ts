@@ -3,7 +3,7 @@ import { changeTenantState } from '../catalog/tenant-states.ts'
 import { listChildren } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import { type Attempt, type Held, inspectTenant, removeTenant } from '../placements/removal.ts'
+import { type Attempt, abandonTenant, type Held, inspectTenant, removeTenant } from '../placements/removal.ts'
 import { type Plans, requirePlace } from '../placements/reserve.ts'
 import type { Holding, Place, Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
@@ -14,6 +14,11 @@ import type { StateChange } from './states.ts'
 export interface DeleteOptions extends StateChange {
   /** Only tell what would go. @defaultValue false */
   readonly dryRun?: boolean
+  /**
+   * Forget the tenant even when the database that its customer brought cannot be reached; what is there stays there.
+   * @defaultValue false
+   */
+  readonly abandon?: boolean
 }
 
 /** What a deletion has taken away, or would. */
@@ -66,11 +71,12 @@ async function finishDeletion(
   attempt: Attempt,
   tenant: Tenant,
   place: Place,
-  { reason, graceMs = limits.closingGraceMs }: DeleteOptions,
+  { reason, graceMs = limits.closingGraceMs, abandon = false }: DeleteOptions,
 ): Promise<readonly Holding[]> {
   const { db } = attempt.workshop.catalog
   const audit = { action: 'tenant.deleting', details: reason === undefined ? {} : { reason } }
   const deleting =
     tenant.state === 'deleting' ? tenant : await changeTenantState(db, tenant, 'deleting', audit)
+  if (abandon && (await abandonTenant(attempt, deleting, place))) return []
   return await removeTenant(attempt, deleting, place, graceMs)
 }

@@ -140,6 +140,7 @@ async function readDestination(
     place: { database, schemaName: placement.schemaName },
     epoch: placement.epoch,
   }
+  if (database.brought) throw refused(tenant, 'it lives in a database that its customer has brought')
   const wanted = planOf(plans, plan ?? tenant.plan)
   const strategy = to ?? (plan === undefined ? here.strategy : wanted.strategy)
   if (strategy !== 'rls' && strategy !== 'schema' && strategy !== 'database') {

@@ -6,7 +6,7 @@ import { sealBroughtUrl } from '../strategies/brought-servers.ts'
 import { broughtServerTraits } from '../strategies/servers.ts'
 import { installationNames, type Place, type Workshop } from '../strategies/strategy.ts'
 import { findExclusion, type Wish } from './choose.ts'
-import type { Offer } from './offer.ts'
+import { type Offer, parseBroughtUrl } from './offer.ts'
 
 /** The database that a customer brings for its tenant. */
 export interface BroughtDatabase {
@@ -20,9 +20,10 @@ export interface BroughtDatabase {
 /**
  * Refuses a tenant whose plan or rules a brought database cannot fulfil.
  *
- * @throws QuickScaleError `TENANT_INVALID`, `PLACEMENT_REFUSED`
+ * @throws QuickScaleError `DATABASE_URL_INVALID`, `TENANT_INVALID`, `PLACEMENT_REFUSED`
  */
-export function assertBringable(wish: Wish): void {
+export function assertBringable(wish: Wish, { url }: BroughtDatabase): void {
+  parseBroughtUrl(url)
   if (wish.strategy !== 'database') throw new QuickScaleError('TENANT_INVALID', { field: 'database' })
   const [region] = wish.regions
   const candidate = { ...broughtServerTraits, server: 'the brought one', region, shared: [], silos: 0 }

@@ -13,7 +13,6 @@ import {
   findUnsuitability,
   readServerFacts,
   type ServerFacts,
-  unreachable,
 } from '../strategies/administrator.ts'
 import { assertVacant } from '../strategies/brought.ts'
 import type { Workshop } from '../strategies/strategy.ts'
@@ -63,24 +62,16 @@ export async function examineOffer(
   const { host, port, maintenanceDatabase } = administrator
   const server = `${host}:${port}`
   const extensions = wantedExtensions(await workshop.migrations())
-  let connected = false
-  try {
-    return await administrator.connected(maintenanceDatabase, async (client) => {
-      connected = true
-      const facts = await readFacts(client, extensions)
-      judgeOffer(facts, { server, requireTls: workshop.requireTls })
-      await judgeRights(client, facts)
-      const identity = `${facts.system} ${facts.oid}`
-      await assertElsewhere(workshop, facts, tenantId === null ? identity : null)
-      const owner = tenantId === null ? null : { installation: workshop.installation, tenant: tenantId }
-      await assertVacant(client, owner)
-      return { url, host, port, databaseName: facts.database, identity }
-    })
-  } catch (cause) {
-    // The server is there, and lets nobody in with this URL.
-    if (connected || cause instanceof QuickScaleError) throw cause
-    throw unreachable(server, cause)
-  }
+  return await administrator.connected(maintenanceDatabase, async (client) => {
+    const facts = await readFacts(client, extensions)
+    judgeOffer(facts, { server, requireTls: workshop.requireTls })
+    await judgeRights(client, facts)
+    const identity = `${facts.system} ${facts.oid}`
+    await assertElsewhere(workshop, facts, tenantId === null ? identity : null)
+    const owner = tenantId === null ? null : { installation: workshop.installation, tenant: tenantId }
+    await assertVacant(client, owner)
+    return { url, host, port, databaseName: facts.database, identity }
+  })
 }
 
 /**

@@ -122,7 +122,7 @@ async function record(held: Held, plans: Plans, wanted: NewTenant): Promise<Reco
   const parentId = await parentOf(workshop, wanted)
   const wish = wishOf(planOf(plans, plan), rules)
   const { database: brought } = wanted
-  if (brought !== undefined) assertBringable(wish)
+  if (brought !== undefined) assertBringable(wish, brought ?? { url: '' })
   const waiting = wish.strategy === 'database' && wanted.id === undefined && brought === undefined
   const shape = waiting ? { shape: await wantedShape(workshop) } : {}
   // Nobody waits for a choice while a customer's server is looked at.

@@ -79,6 +79,26 @@ export async function removeTenant(
   return gone
 }
 
+/**
+ * Forgets a tenant that is `deleting` and whose brought database lets nobody in any more: what was made there stays.
+ *
+ * @returns false when it does let us in, and nothing is forgotten
+ */
+export async function abandonTenant(attempt: Attempt, tenant: Tenant, place: Place): Promise<boolean> {
+  const { servers } = attempt.workshop
+  if (!place.database.brought) return false
+  const reached = await servers
+    .connected(place.database, async () => true)
+    .catch((error: unknown) => {
+      if (error instanceof QuickScaleError && error.code === 'SERVER_UNREACHABLE') return false
+      throw error
+    })
+  if (reached) return false
+  await attempt.assertHeld()
+  await forget(attempt, tenant, place, [], { abandoned: true })
+  return true
+}
+
 /** A shared database that was never finished: nobody was ever let into it. */
 function isUnmade({ database }: Place): boolean {
   return database.kind !== 'silo' && !database.ready
@@ -99,6 +119,7 @@ async function forget(
   tenant: Tenant,
   place: Place,
   gone: readonly Holding[],
+  more: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   await workshop.catalog.db.transaction().execute(async (db) => {
     await db.deleteFrom('placement').where('tenant_id', '=', tenant.id).execute()
@@ -120,7 +141,7 @@ async function forget(
       .where('id', '=', tenant.id)
       .where('state', '=', 'deleting')
       .executeTakeFirstOrThrow()
-    const details = { slug: tenant.slug, strategy, database: place.database.name, gone }
+    const details = { slug: tenant.slug, strategy, database: place.database.name, gone, ...more }
     await recordAudit(db, { action: 'tenant.deleted', tenantId: tenant.id, details })
   })
 }

@@ -39,13 +39,19 @@ export interface Administrator {
    * @throws QuickScaleError `SERVER_UNREACHABLE` when nobody answers in time
    */
   connected<T>(databaseName: string, work: (client: pg.Client) => Promise<T>): Promise<T>
-  /** Runs `work` on a kept connection to a shared database. */
+  /** Runs `work` on a kept connection to a shared database. @throws QuickScaleError `SERVER_UNREACHABLE` */
   pooled<T>(databaseName: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
-/** @param serverUrl any database of the server; the one to create other databases from */
-export function createAdministrator(serverUrl: string): Administrator {
+/**
+ * @param serverUrl any database of the server; the one to create other databases from
+ * @param connectMs how long opening a connection may take
+ */
+export function createAdministrator(
+  serverUrl: string,
+  connectMs: number = limits.administratorConnectMs,
+): Administrator {
   const pools = new Map<string, pg.Pool>()
   const base = new URL(serverUrl)
   const urlOf = (databaseName: string) => {
@@ -62,6 +68,9 @@ export function createAdministrator(serverUrl: string): Administrator {
     // Compiling the long queries over system catalogs takes ten times as long as running them.
     options: '-c jit=off',
   })
+  const explain = (cause: unknown): never => {
+    throw unreachable(`${base.hostname}:${base.port || '5432'}`, cause)
+  }
   const poolOf = (databaseName: string) => {
     const known = pools.get(databaseName)
     if (known !== undefined) return known
@@ -69,7 +78,7 @@ export function createAdministrator(serverUrl: string): Administrator {
       ...connectionTo(databaseName),
       max: connectionsMax,
       idleTimeoutMillis: idleMs,
-      Client: BoundedClient as unknown as new () => pg.ClientBase,
+      Client: boundedClient(connectMs) as unknown as new () => pg.ClientBase,
     })
     pools.set(databaseName, pool)
     return pool
@@ -81,13 +90,10 @@ export function createAdministrator(serverUrl: string): Administrator {
     urlOf,
     loginUrlOf: (databaseName, role, password) => loginUrl(serverUrl, databaseName, role, password),
     connected: async (databaseName, work) => {
-      const client = new BoundedClient(connectionTo(databaseName))
+      const client = new (boundedClient(connectMs))(connectionTo(databaseName))
       // A lost connection is reported by the query on it; an 'error' that nobody listens to ends Node.
       client.on('error', () => undefined)
-      await client.connect().catch((cause: unknown) => {
-        if (cause instanceof pg.DatabaseError) throw cause
-        throw unreachable(`${base.hostname}:${base.port || '5432'}`, cause)
-      })
+      await client.connect().catch(explain)
       try {
         return await work(client)
       } finally {
@@ -95,7 +101,7 @@ export function createAdministrator(serverUrl: string): Administrator {
       }
     },
     pooled: async (databaseName, work) => {
-      const client = await poolOf(databaseName).connect()
+      const client = await poolOf(databaseName).connect().catch(explain)
       let failure: unknown
       try {
         return await work(client)
@@ -113,9 +119,11 @@ export function createAdministrator(serverUrl: string): Administrator {
 }
 
 /** Opening has a bound; in a pool, waiting for a connection to be given back has none: work on it may last. */
-class BoundedClient extends pg.Client {
-  constructor(config: pg.ClientConfig) {
-    super({ ...config, connectionTimeoutMillis: limits.administratorConnectMs })
+function boundedClient(connectionTimeoutMillis: number): new (config: pg.ClientConfig) => pg.Client {
+  return class extends pg.Client {
+    constructor(config: pg.ClientConfig) {
+      super({ ...config, connectionTimeoutMillis })
+    }
   }
 }
 

@@ -105,6 +105,33 @@ export async function occupyDatabase(workshop: Workshop, record: DatabaseRecord)
 }
 
 /**
+ * What sessions of a brought database's logins are set to: as on the first server, so that dates mean and print the same.
+ * The customer's own settings are made for others.
+ */
+export async function sessionSettings(
+  { servers }: Workshop,
+  { brought }: Pick<DatabaseRecord, 'brought'>,
+): Promise<Readonly<Record<string, string>>> {
+  if (!brought) return {}
+  const { rows } = await servers.onServer(servers.primary.name, (client) =>
+    client.query<{ name: string; setting: string }>(
+      'select name, setting from pg_settings where name = any ($1)',
+      [sameEverywhere],
+    ),
+  )
+  return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))
+}
+
+const sameEverywhere = [
+  'TimeZone',
+  'DateStyle',
+  'IntervalStyle',
+  'bytea_output',
+  'extra_float_digits',
+  'xmlbinary',
+]
+
+/**
  * Takes away what was made in a brought database, and keeps the database with whatever the customer has put there.
  * Repeatable.
  *

@@ -9,7 +9,7 @@ import { quoteIdentifier } from '../identifiers.ts'
 import type { KeyProvider } from '../key-provider.ts'
 import { limits } from '../limits.ts'
 import { upgradeObjects } from '../sql-files.ts'
-import { inspectBrought, occupyDatabase, vacateDatabase } from './brought.ts'
+import { inspectBrought, occupyDatabase, sessionSettings, vacateDatabase } from './brought.ts'
 import { grantGroup, type LoginRole, makeLoginRole } from './login-roles.ts'
 import type { Login } from './logins.ts'
 import { furtherLoginName, type Holding, installationNames, type Workshop } from './strategy.ts'
@@ -53,7 +53,9 @@ export async function buildDatabase(
     await furnish(client)
     if (record.ready) return await finish(client)
     const password = randomBytes(24).toString('base64url')
-    if (record.kind !== 'template') await makeLoginRole(client, applicationRole(record, password))
+    if (record.kind !== 'template') {
+      await makeLoginRole(client, applicationRole(record, password, await sessionSettings(workshop, record)))
+    }
     await markDatabaseReady(
       catalog.db,
       record.id,
@@ -179,13 +181,18 @@ const databaseExists = '42P04'
 const templateInUse = '55006'
 
 /** In a silo, suspension revokes quickscale_silo and leaves the right to be told so. */
-function applicationRole(record: DatabaseRecord, password: string): LoginRole {
+function applicationRole(
+  record: DatabaseRecord,
+  password: string,
+  settings: LoginRole['settings'],
+): LoginRole {
   return {
     name: record.loginRole,
     password,
     databaseName: record.name,
     groups: ['quickscale_runtime', ...(record.kind === 'silo' ? ['quickscale_silo'] : [])],
     connectionsMax: limits.loginConnectionsMax,
+    settings,
   }
 }
 

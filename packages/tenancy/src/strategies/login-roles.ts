@@ -12,7 +12,7 @@ export interface LoginRole {
   /** @defaultValue false */
   readonly bypassesPolicies?: boolean
   /** Settings of its sessions. @defaultValue none */
-  readonly settings?: Readonly<Record<string, string>>
+  readonly settings?: Readonly<Record<string, string>> | undefined
 }
 
 /**

@@ -8,6 +8,7 @@ import type { DatabaseRecord } from '../catalog/places.ts'
 import type { LoginPurpose } from '../catalog/tables.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
+import { sessionSettings } from './brought.ts'
 import { type LoginRole, makeLoginRole } from './login-roles.ts'
 import { furtherLoginName, type Workshop } from './strategy.ts'
 
@@ -52,8 +53,9 @@ export async function loginFor(
       role: furtherLoginName(database.loginRole, purpose),
       password: randomBytes(24).toString('base64url'),
     }
+    const own = await sessionSettings(workshop, database)
     await workshop.servers.connected(database, (client) =>
-      inTransaction(client, () => makeLoginRole(client, roleOf(database, purpose, login))),
+      inTransaction(client, () => makeLoginRole(client, roleOf(database, purpose, login, own))),
     )
     const purposeText = credentialPurpose(database, purpose)
     const credential = JSON.stringify(await encrypt(workshop.keyProvider, login.password, purposeText))
@@ -85,7 +87,12 @@ function credentialPurpose(database: DatabaseRecord, purpose: LoginPurpose): str
   return `${purpose} login of database ${database.id}`
 }
 
-function roleOf(database: DatabaseRecord, purpose: LoginPurpose, login: Login): LoginRole {
+function roleOf(
+  database: DatabaseRecord,
+  purpose: LoginPurpose,
+  login: Login,
+  own: Readonly<Record<string, string>>,
+): LoginRole {
   const { groups, bypassesPolicies, settings } = kinds[purpose]
   return {
     name: login.role,
@@ -94,6 +101,6 @@ function roleOf(database: DatabaseRecord, purpose: LoginPurpose, login: Login): 
     groups: groups(database),
     connectionsMax: limits.furtherLoginConnectionsMax,
     bypassesPolicies,
-    settings,
+    settings: { ...own, ...settings },
   }
 }
