@@ -77,60 +77,6 @@ test('a tenant lives in the database that its customer brought, and leaves it as
   expect(await brought()).toEqual([])
 })
 
-test('a superuser’s URL leaves no more behind, and the customer’s settings are not the tenant’s', async () => {
-  const { tenancy } = installation
-  const { name } = await customer.offer()
-  await customer.query(
-    `alter database ${name} set timezone = 'Asia/Tokyo'; alter database ${name} set datestyle = 'SQL, DMY'`,
-  )
-  const state = async () => [
-    await customer.traces(name),
-    await customer.query(
-      `select oid::regprocedure::text as name, proleakproof, has_function_privilege('public', oid, 'execute') as open
-         from pg_proc where pronamespace = 'pg_catalog'::regnamespace order by 1`,
-      { database: name },
-    ),
-    await customer.query(
-      `select has_language_privilege('public', 'plpgsql', 'usage') as plpgsql,
-              (select count(*) from pg_amop) as operators, (select count(*) from pg_amproc) as functions`,
-      { database: name },
-    ),
-  ]
-  const before = await state()
-  await tenancy.tenants.create({ ...wanted('super', customer.urlOf(name)), region: 'eu' })
-  expect(await state()).not.toEqual(before)
-  const settings = "select now()::text ~ '^....-..-..' as iso, current_setting('TimeZone') as zone"
-  const [here, there] = await Promise.all(
-    ['super', 'one'].map(async (slug) => (await tenancy.tenant(slug).query(settings)).rows),
-  )
-  expect(here).toEqual(there)
-  for await (const { tenant, rows } of tenancy.fleet.query(settings)) {
-    if (tenant.slug === 'super') expect(rows).toEqual(there)
-  }
-  await tenancy.admin.transaction(
-    { who: 'test', why: 'the unscoped path', tenant: 'super' },
-    async (transaction) => {
-      expect((await transaction.query(settings)).rows).toEqual(there)
-    },
-  )
-  await expect(tenancy.tenants.update('super', { plan: 'rows' })).rejects.toMatchObject({
-    code: 'PLAN_NEEDS_MOVE',
-  })
-  expect(await tenancy.tenants.update('super', { plan: 'regional' })).toMatchObject({ plan: 'regional' })
-
-  await customer.query(`create role analyst login; grant connect on database ${name} to analyst`)
-  const { ok, findings } = await tenancy.doctor()
-  const shared = findings.filter(({ check }) => check === 'brought-shared').map(({ message }) => message)
-  expect({ ok, shared }).toEqual({
-    ok: true,
-    shared: expect.arrayContaining([expect.stringContaining('analyst may connect')]),
-  })
-  await customer.query(`revoke connect on database ${name} from analyst; drop role analyst`)
-  const { gone } = await tenancy.tenants.delete('super')
-  expect(gone.filter(({ kind }) => kind === 'role')).toHaveLength(3)
-  expect(await state()).toEqual(before)
-})
-
 test('what depends on the tenant’s tables and is the customer’s keeps them from being taken away', async () => {
   const { tenancy } = installation
   const { name, url } = await customer.offer()
@@ -479,10 +425,12 @@ test('a tenant whose database is gone for good is forgotten when that is asked f
     [id],
   )
   expect(rows).toMatchObject([{ details: { abandoned: true } }])
-  // The claim of a tenant that is no more keeps others out; here is what takes it away.
-  await customer.query('drop schema app, quickscale, extensions, quickscale_brought cascade', {
-    database: `${name}_elsewhere`,
-  })
+  // What was abandoned is the customer's to take away.
+  const login = `${installation.name}_${id.replaceAll('-', '')}`
+  await customer.query(
+    `drop schema app, quickscale, extensions, quickscale_brought cascade; drop owned by ${login}; drop role ${login}`,
+    { database: `${name}_elsewhere` },
+  )
 })
 
 test('a tenant whose database answers is taken away whole, abandoned or not', async () => {
@@ -560,4 +508,58 @@ describe('what is interrupted', () => {
     await installation.tenancy.tenants.delete(made?.slug ?? '')
     expect(await customer.traces(name)).toHaveLength(none)
   })
+})
+
+test('a superuser’s URL leaves no more behind, and the customer’s settings are not the tenant’s', async () => {
+  const { tenancy } = installation
+  const { name } = await customer.offer()
+  await customer.query(
+    `alter database ${name} set timezone = 'Asia/Tokyo'; alter database ${name} set datestyle = 'SQL, DMY'`,
+  )
+  const state = async () => [
+    await customer.traces(name),
+    await customer.query(
+      `select oid::regprocedure::text as name, proleakproof, has_function_privilege('public', oid, 'execute') as open
+         from pg_proc where pronamespace = 'pg_catalog'::regnamespace order by 1`,
+      { database: name },
+    ),
+    await customer.query(
+      `select has_language_privilege('public', 'plpgsql', 'usage') as plpgsql,
+              (select count(*) from pg_amop) as operators, (select count(*) from pg_amproc) as functions`,
+      { database: name },
+    ),
+  ]
+  const before = await state()
+  await tenancy.tenants.create({ ...wanted('super', customer.urlOf(name)), region: 'eu' })
+  expect(await state()).not.toEqual(before)
+  const settings = "select now()::text ~ '^....-..-..' as iso, current_setting('TimeZone') as zone"
+  const [here, there] = await Promise.all(
+    ['super', 'one'].map(async (slug) => (await tenancy.tenant(slug).query(settings)).rows),
+  )
+  expect(here).toEqual(there)
+  for await (const { tenant, rows } of tenancy.fleet.query(settings)) {
+    if (tenant.slug === 'super') expect(rows).toEqual(there)
+  }
+  await tenancy.admin.transaction(
+    { who: 'test', why: 'the unscoped path', tenant: 'super' },
+    async (transaction) => {
+      expect((await transaction.query(settings)).rows).toEqual(there)
+    },
+  )
+  await expect(tenancy.tenants.update('super', { plan: 'rows' })).rejects.toMatchObject({
+    code: 'PLAN_NEEDS_MOVE',
+  })
+  expect(await tenancy.tenants.update('super', { plan: 'regional' })).toMatchObject({ plan: 'regional' })
+
+  await customer.query(`create role analyst login; grant connect on database ${name} to analyst`)
+  const { ok, findings } = await tenancy.doctor()
+  const shared = findings.filter(({ check }) => check === 'brought-shared').map(({ message }) => message)
+  expect({ ok, shared }).toEqual({
+    ok: true,
+    shared: expect.arrayContaining([expect.stringContaining('analyst may connect')]),
+  })
+  await customer.query(`revoke connect on database ${name} from analyst; drop role analyst`)
+  const { gone } = await tenancy.tenants.delete('super')
+  expect(gone.filter(({ kind }) => kind === 'role')).toHaveLength(3)
+  expect(await state()).toEqual(before)
 })

@@ -15,10 +15,11 @@ begin
             or proname in ('set_config', 'setseed', 'pg_notify', 'pg_logical_emit_message', 'pg_cancel_backend',
                            'pg_terminate_backend', 'currtid2', 'pg_prepared_statement', 'pg_stat_get_activity',
                            'pg_stat_get_backend_activity'))
-       -- For superusers only, by default.
-       and proname not in ('lo_import', 'lo_export')
   loop
-    execute pg_catalog.format('grant execute on function %s to public', target);
+    -- Of these two PUBLIC has no right to begin with.
+    if target not in (select oid from pg_catalog.pg_proc where proname in ('lo_import', 'lo_export')) then
+      execute pg_catalog.format('grant execute on function %s to public', target);
+    end if;
     execute pg_catalog.format('revoke execute on function %s from quickscale_migrator', target);
   end loop;
   revoke execute on function pg_catalog.set_config(text, text, boolean),
