@@ -170,6 +170,8 @@ async function recover(
   }
   if (failures > limits.attemptsMax) return await giveUp(workshop, held, cause)
   await sleep(limits.retryPauseMsMax * failures)
+  // Whoever took the move over has ended our connections, which looks like any other failure: it must not be taken back.
+  await recordMove(db, held, { progress: {} })
   return null
 }
 
