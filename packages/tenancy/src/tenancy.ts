@@ -104,7 +104,8 @@ export async function createTenancy<DB = unknown>(
   const connections = createConnections(config.connections, budgets, servers, (database) =>
     applicationLogin(keyProvider, database),
   )
-  const routes = new RouteTable(catalog, connections, masterKey)
+  const { moves, hasten } = createMoves(workshop, config.plans)
+  const routes = new RouteTable(catalog, connections, masterKey, hasten)
   const tenant = (key: string, options: TenantOptions = {}): TenantHandle<DB> => {
     parseTenantKey(key)
     return createHandle<DB>(routes.routerOf(key), options)
@@ -114,7 +115,6 @@ export async function createTenancy<DB = unknown>(
   }
 
   const { fleet, close: closeFleet } = createFleet<DB>(workshop, config.connections, budgets, tenant)
-
   const refill = new Refill(workshop, config.refillWarmDatabases)
 
   let closing: Promise<void> | undefined
@@ -148,7 +148,7 @@ export async function createTenancy<DB = unknown>(
     drift: () => findInstallationDrift(workshop),
     doctor: (options) => examineInstallation(workshop, options),
     tenants: withPlanChanges(tenants, workshop, config.plans),
-    moves: createMoves(workshop, config.plans),
+    moves,
     warm: () => warmDatabases(workshop),
     tenant,
     fleet,

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Strategy } from '../src/index.ts'
 import { strategies, TestInstallation } from './support/installation.ts'
@@ -121,5 +122,65 @@ describe.each(strategies)('a tenant moved from %s', (from) => {
     const { rows } = await tenant('two').query('select id from note where id >= 1000 order by id')
     expect(rows.map((row) => row.id)).toEqual(writer.acknowledged)
     await expect(moves.verify(id)).rejects.toMatchObject({ code: 'MOVE_OVER' })
+  })
+
+  test('whose mover is gone in the instant between two places is let in by whoever waits for it', async () => {
+    const { tenancy } = installation
+    const to = from === 'database' ? 'schema' : 'database'
+    if ((await versionOf(installation)) < 17) {
+      await expect(tenancy.moves.plan('one', { to })).resolves.toMatchObject({
+        obstacles: [expect.stringContaining('moves need 17')],
+      })
+      return
+    }
+    const mover = await installation.another(from)
+    const stopped = new AbortController()
+    const { promise: streaming, resolve } = Promise.withResolvers<void>()
+    const moving = mover.moves
+      .start('one', {
+        to,
+        signal: stopped.signal,
+        onProgress: ({ state, progress }) => {
+          if (state === 'streaming' && progress.lagMs !== undefined) resolve()
+        },
+      })
+      .catch(() => 'stopped')
+    let blocker: pg.Client | undefined
+    // While this is open, nothing is switched: time to lock the fence of the next place.
+    await tenancy.tenant('one').transaction(async (transaction) => {
+      await transaction.query('select 1')
+      await Promise.race([streaming, moving])
+      const { target } = await tenancy.moves.get('one')
+      blocker = await installation.connectTo(target.database)
+      await blocker.query('begin')
+      await blocker.query('select from quickscale.placement where tenant_id = $1 for update', [
+        (await tenancy.tenants.get('one')).id,
+      ])
+    })
+    const { source } = await tenancy.moves.get('one')
+    await expect
+      .poll(
+        async () => {
+          const { rows } = await installation.inDatabase(
+            source.database,
+            'select state from quickscale.move_end where role = $1',
+            ['source'],
+          )
+          return rows[0]?.state
+        },
+        { timeout: 30_000 },
+      )
+      .toBe('switched')
+    stopped.abort()
+    await installation.inCatalog(
+      "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like 'move %'",
+    )
+    expect(await moving).toBe('stopped')
+    await mover.close()
+    const waiting = tenancy.tenant('one').query('select 1 as here')
+    await blocker?.end()
+    expect((await waiting).rows).toEqual([{ here: 1 }])
+    await expect.poll(async () => (await tenancy.moves.get('one')).state, { timeout: 20_000 }).toBe('active')
+    await tenancy.moves.rollback('one')
   })
 })

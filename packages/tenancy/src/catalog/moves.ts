@@ -109,6 +109,24 @@ export async function leaseMove(db: Database, id: string): Promise<HeldMove> {
     .returningAll()
     .executeTakeFirst()
   if (row === undefined) throw new QuickScaleError('MOVE_NOT_FOUND', { move: id })
+  return await toHeld(db, row)
+}
+
+/** A move that this process holds, as it is now; null when another one has taken it over. */
+export async function reviewMove(
+  db: Database,
+  { id, lease }: Pick<HeldMove, 'id' | 'lease'>,
+): Promise<HeldMove | null> {
+  const row = await db
+    .selectFrom('move')
+    .selectAll()
+    .where('id', '=', id)
+    .where('lease', '=', lease)
+    .executeTakeFirst()
+  return row === undefined ? null : await toHeld(db, row)
+}
+
+async function toHeld(db: Database, row: Selectable<CatalogTables['move']>): Promise<HeldMove> {
   const databaseOf = async (databaseId: string | null) =>
     databaseId === null ? null : await findDatabaseById(db, databaseId)
   return {
@@ -128,6 +146,8 @@ export interface MoveChange {
   readonly failure?: string | null
   readonly switched?: true
   readonly finished?: true
+  /** What was asked for is not wanted any more. */
+  readonly unasked?: true
 }
 
 /**
@@ -149,6 +169,7 @@ export async function recordMove(
         : { progress: sql`progress || ${JSON.stringify(change.progress)}::jsonb` }),
       ...(change.failure === undefined ? {} : { failure: change.failure }),
       ...(change.switched ? { switched_at: sql<Date>`coalesce(switched_at, now())` } : {}),
+      ...(change.unasked ? { request: null } : {}),
       ...(change.finished ? { finished_at: sql<Date>`now()`, request: null } : {}),
     })
     .where('id', '=', id)

@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { findRoute } from '../catalog/places.ts'
 import { changeTenantState, markSettled } from '../catalog/tenant-states.ts'
 import { QuickScaleError } from '../errors.ts'
@@ -36,7 +37,8 @@ const actions = {
 /**
  * Suspends, archives or resumes. A tenant that is in the state already stays so.
  *
- * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `ILLEGAL_TRANSITION`, `TENANT_UNREACHABLE`
+ * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `ILLEGAL_TRANSITION`, `TENANT_UNREACHABLE`,
+ *   `TENANT_MOVING` in the instant between two places: the state is followed when the tenant has arrived
  */
 export async function changeState(
   workshop: Workshop,
@@ -72,11 +74,18 @@ export async function settle(
   const bounded = Math.min(Math.max(1, Math.trunc(graceMs)), limits.closingGraceMsMax)
   const found = await (database.kind === 'silo' ? servers.connected : servers.pooled)(database, (client) =>
     setFence(client, { tenantId: tenant.id, place, state, graceMs: bounded }),
-  )
+  ).catch((cause: unknown) => {
+    // The place has been left: the move that is about to end makes the next one follow.
+    if (!(cause instanceof pg.DatabaseError && cause.code === illegalTransition)) throw cause
+    throw new QuickScaleError('TENANT_MOVING', { key: tenant.slug }, { cause })
+  })
   if (!found) throw unreachable(tenant, `there is no fence for it in ${database.name}`)
   await markSettled(catalog.db, tenant.id, tenant.state)
   return { ...tenant, settled: true }
 }
+
+/** SQLSTATE of the fence's trigger. */
+const illegalTransition = 'QS007'
 
 function unreachable({ slug }: Tenant, reason: string): QuickScaleError {
   return new QuickScaleError('TENANT_UNREACHABLE', { key: slug, reason })

@@ -10,16 +10,26 @@ import { type DriveOptions, driveMove } from './drive.ts'
  * @throws QuickScaleError `MOVE_CANCELLED` when somebody else has taken it back, and what `driveMove` throws
  */
 export async function driveToArrival(workshop: Workshop, id: string, options: DriveOptions): Promise<Move> {
-  const outcome = await driveMove(workshop, id, options).catch(async (error: unknown) => {
-    // Whoever cancels a move takes it over.
-    const move = await findMove(workshop.catalog.db, id)
-    const cancelled =
-      move?.request === 'cancel' || move?.state === 'cancelling' || move?.state === 'cancelled'
-    if (!cancelled) throw error
-    if (error instanceof QuickScaleError && error.code !== 'MOVE_TAKEN_OVER') throw error
-    return null
-  })
-  if (outcome === null || outcome.state === 'cancelled')
-    throw new QuickScaleError('MOVE_CANCELLED', { move: id })
+  const outcome = await driveMove(workshop, id, options).catch((error: unknown) =>
+    finishElsewhere(workshop, id, error, options),
+  )
+  if (outcome.state === 'cancelled') throw new QuickScaleError('MOVE_CANCELLED', { move: id })
   return outcome
+}
+
+/** What becomes of a move whose driver was shut out: whoever cancels it takes it over, and so does whoever waits too long. */
+async function finishElsewhere(
+  workshop: Workshop,
+  id: string,
+  error: unknown,
+  options: DriveOptions,
+): Promise<Move> {
+  if (error instanceof QuickScaleError && error.code !== 'MOVE_TAKEN_OVER') throw error
+  const move = await findMove(workshop.catalog.db, id)
+  if (move?.request === 'cancel' || move?.state === 'cancelling' || move?.state === 'cancelled') {
+    throw new QuickScaleError('MOVE_CANCELLED', { move: id }, { cause: error })
+  }
+  const takenOver = error instanceof QuickScaleError
+  if (!takenOver || move === null || move.switchedAt === null) throw error
+  return await driveMove(workshop, id, options)
 }

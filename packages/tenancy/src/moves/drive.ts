@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findMove, type HeldMove, leaseMove, recordMove, requestMove } from '../catalog/moves.ts'
+import { findMove, type HeldMove, leaseMove, recordMove, requestMove, reviewMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import type { Move, MoveProgress, MoveState } from '../move.ts'
+import { isFinished, type Move, type MoveProgress, type MoveState } from '../move.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { UnexpectedRelation } from './changes.ts'
@@ -55,27 +55,34 @@ const beforeSwitch: ReadonlySet<MoveState> = new Set(['planned', 'copying', 'str
 export async function driveMove(workshop: Workshop, id: string, options: DriveOptions = {}): Promise<Move> {
   const { db } = workshop.catalog
   let refusal: unknown = null
-  for (let failures = 0; ; ) {
-    const held = await settleState(workshop, await leaseMove(db, id))
-    const step = steps[held.state]
-    if (step === undefined) {
-      if (refusal !== null) throw refusal
-      return await requireMove(db, id)
-    }
+  let held: HeldMove | null = await settleState(workshop, await leaseMove(db, id))
+  for (let failures = 0; held !== null; ) {
+    const current: HeldMove = held
+    const step = steps[current.state]
+    if (step === undefined) break
     try {
-      await runStep(workshop, held, step, options)
+      await runStep(workshop, current, step, options)
       failures = 0
+      const after = await reviewMove(db, current)
+      held = after === null ? null : await settleState(workshop, after)
     } catch (error) {
       failures += 1
-      refusal = (await recover(workshop, held, error, failures)) ?? refusal
+      refusal = (await recover(workshop, current, error, failures)) ?? refusal
       options.signal?.throwIfAborted()
+      held = await settleState(workshop, await leaseMove(db, id))
     }
   }
+  if (refusal !== null) throw refusal
+  return await outcomeOf(db, id, held)
 }
 
-async function requireMove(db: Workshop['catalog']['db'], id: string): Promise<Move> {
+/** Whoever has taken the move over may still be busy with it. */
+async function outcomeOf(db: Workshop['catalog']['db'], id: string, held: HeldMove | null): Promise<Move> {
   const move = await findMove(db, id)
   if (move === null) throw new QuickScaleError('MOVE_NOT_FOUND', { move: id })
+  if (held === null && move.state !== 'active' && !isFinished(move)) {
+    throw new QuickScaleError('MOVE_TAKEN_OVER', { move: id })
+  }
   return move
 }
 
@@ -92,8 +99,15 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
   try {
     reporter.signal.throwIfAborted()
     await evict(workshop, held)
-    await withSessions(workshop.servers, held.id, (sessions) =>
-      step({ workshop, held, sessions, reporter, copyShare: options.copyShare ?? defaultCopyShare }),
+    await withSessions(workshop.servers, held, (sessions) =>
+      step({
+        workshop,
+        held,
+        sessions,
+        reporter,
+        copyShare: options.copyShare ?? defaultCopyShare,
+        evict: () => evict(workshop, held),
+      }),
     )
   } finally {
     await reporter.close()
@@ -104,7 +118,7 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
 export async function evict(workshop: Workshop, held: HeldMove): Promise<void> {
   for (const database of [held.sourceDatabase, held.targetDatabase]) {
     if (database?.ready && (await isOpen(workshop, database))) {
-      await evictEarlierHolder(workshop.servers, held.id, database)
+      await evictEarlierHolder(workshop.servers, held, database)
     }
   }
 }
@@ -175,11 +189,23 @@ async function recover(
   return null
 }
 
-/** The move stays as it is, and can be resumed. */
-async function giveUp({ catalog }: Workshop, held: HeldMove, error: unknown): Promise<never> {
+/** The move stays as it is, and can be resumed. A tenant that cannot go back lives where it is. */
+async function giveUp(workshop: Workshop, held: HeldMove, error: unknown): Promise<never> {
   const failure = error instanceof Error ? error.message : String(error)
-  await recordMove(catalog.db, held, { failure })
-  throw error
+  const stays = held.state === 'returning' && !(await hasReturned(workshop, held))
+  await recordMove(workshop.catalog.db, held, {
+    failure,
+    ...(stays ? { state: 'active', unasked: true } : {}),
+  })
+  if (error instanceof QuickScaleError) throw error
+  throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: failure }, { cause: error })
+}
+
+async function hasReturned(workshop: Workshop, held: HeldMove): Promise<boolean> {
+  const { state } = await workshop.servers.connected(endOf(held, 'target').place.database, (client) =>
+    claimEnd(client, held, 'target', 'planned'),
+  )
+  return state === 'returned'
 }
 
 /** A pipeline that was aborted says only that. */

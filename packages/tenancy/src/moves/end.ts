@@ -71,6 +71,23 @@ export async function writeEnd(
   if (rowCount === 0) throw new QuickScaleError('MOVE_TAKEN_OVER', { move: id })
 }
 
+/**
+ * Keeps others from taking the move over at this end until the caller's transaction has ended.
+ *
+ * @throws QuickScaleError `MOVE_TAKEN_OVER` when one has already
+ */
+export async function holdEnd(
+  client: pg.ClientBase,
+  { id, lease }: Pick<HeldMove, 'id' | 'lease'>,
+  role: EndRole,
+): Promise<void> {
+  const { rowCount } = await client.query(
+    'select from quickscale.move_end where move_id = $1 and role = $2 and lease = $3 for update',
+    [id, role, lease],
+  )
+  if (rowCount === 0) throw new QuickScaleError('MOVE_TAKEN_OVER', { move: id })
+}
+
 export async function forgetEnd(
   client: pg.ClientBase,
   { id }: Pick<HeldMove, 'id'>,

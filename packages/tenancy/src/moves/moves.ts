@@ -63,8 +63,16 @@ export interface Moves {
   resume(options?: DriveOptions): Promise<ResumeReport>
 }
 
-export function createMoves(workshop: Workshop, plans: Plans): Moves {
+/** What the rest of the library needs of moves. */
+export interface MovesInside {
+  readonly moves: Moves
+  /** A client has waited for a tenant's next place for too long: whoever was to open it may be gone. */
+  hasten(tenantId: string): void
+}
+
+export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
   const { db } = workshop.catalog
+  const bounded = createTurns(limits.movesConcurrency)
   const get = async (key: string): Promise<Move> => {
     const read = parseTenantKey(key)
     const byId = 'id' in read ? await findMove(db, read.id) : null
@@ -89,11 +97,11 @@ export function createMoves(workshop: Workshop, plans: Plans): Moves {
     }
     return after
   }
-  return {
+  const moves: Moves = {
     plan: (key, destination) => planMove(workshop, plans, key, destination),
     start: async (key, options) => {
       const { id } = await recordPlan(workshop, plans, key, options)
-      return await driveToArrival(workshop, id, options)
+      return await bounded(() => driveToArrival(workshop, id, options))
     },
     get,
     list: async ({ tenant, unfinished, limit = 100 } = {}) => {
@@ -110,6 +118,37 @@ export function createMoves(workshop: Workshop, plans: Plans): Moves {
     finish: (key, options = {}) => ask(key, 'finish', options),
     verify: async (key, { signal } = {}) => await verifyMove(workshop, await get(key), signal),
     resume: (options = {}) => resumeMoves(workshop, options),
+  }
+  return { moves, hasten: createHasten(workshop) }
+}
+
+function createHasten(workshop: Workshop): MovesInside['hasten'] {
+  const hastened = new Set<string>()
+  return (tenantId) => {
+    if (hastened.has(tenantId)) return
+    hastened.add(tenantId)
+    findUnfinishedMove(workshop.catalog.db, tenantId)
+      .then((move) => (move === null ? null : driveMove(workshop, move.id)))
+      // Who waits is told in the end; the move itself records what is wrong with it.
+      .catch(() => undefined)
+      .finally(() => hastened.delete(tenantId))
+  }
+}
+
+/** Lets so many pieces of work run at the same time; the others wait. */
+function createTurns(count: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let free = count
+  const waiting: (() => void)[] = []
+  return async (work) => {
+    if (free > 0) free -= 1
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next === undefined) free += 1
+      else next()
+    }
   }
 }
 

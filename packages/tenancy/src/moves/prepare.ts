@@ -24,7 +24,12 @@ export interface Prepared {
  *
  * @throws QuickScaleError `MOVE_REFUSED` when rows of the source would not fit
  */
-export async function prepare(workshop: Workshop, sessions: Sessions, held: HeldMove): Promise<Prepared> {
+export async function prepare(
+  workshop: Workshop,
+  sessions: Sessions,
+  held: HeldMove,
+  evict: () => Promise<void>,
+): Promise<Prepared> {
   const source = endOf(held, 'source')
   const here = await sessions.open(source.place.database, 'source')
   await claimEnd(here, held, 'source', 'planned')
@@ -35,6 +40,8 @@ export async function prepare(workshop: Workshop, sessions: Sessions, held: Held
   const target = await makeTarget(workshop, held)
   const there = await sessions.open(target.place.database, 'target')
   await claimEnd(there, held, 'target', 'planned')
+  // One that claimed before us may have begun to write here.
+  await evict()
   const tables = await readTables(here, source.place.schemaName)
   const differences = differencesBetween(tables, await readTables(there, target.place.schemaName))
   if (differences.length > 0) {

@@ -1,12 +1,12 @@
-import type { HeldMove } from '../catalog/moves.ts'
+import { type HeldMove, reviewMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
-import { dropDatabase, inspectDatabase } from '../strategies/databases.ts'
+import { dropDatabase, inspectDatabase, isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { countTenantRows } from '../strategies/tenant-rows.ts'
-import { type End, forgetEnd, isWithinDatabase } from './end.ts'
+import { claimEnd, type End, forgetEnd, holdEnd, isWithinDatabase } from './end.ts'
 import type { Sessions } from './session.ts'
 import { readTables } from './tables.ts'
 
@@ -22,12 +22,31 @@ export async function removePlace(
   held: HeldMove,
   end: End,
 ): Promise<void> {
+  await claimRemoval(workshop, sessions, held, end)
   const left =
     end.strategy === 'database'
       ? await removeDatabase(workshop, end)
       : await removeShared(sessions, held, end)
   if (left.length > 0) {
     throw new QuickScaleError('TENANT_REMAINS', { key: held.tenantId, remains: left.join(', ') })
+  }
+}
+
+/**
+ * Makes sure that nobody else has the move, and that whoever takes it over later stops what is done here: each deletion asks for
+ * the lease that is written down now.
+ */
+async function claimRemoval(
+  workshop: Workshop,
+  sessions: Sessions,
+  held: HeldMove,
+  { role, place }: End,
+): Promise<void> {
+  if (await isOpen(workshop, place.database)) {
+    await claimEnd(await sessions.open(place.database, 'claim'), held, role, 'planned')
+  }
+  if ((await reviewMove(workshop.catalog.db, held)) === null) {
+    throw new QuickScaleError('MOVE_TAKEN_OVER', { move: held.id })
   }
 }
 
@@ -49,6 +68,7 @@ async function removeShared(
   const { tenantId } = held
   if (strategy === 'schema') {
     await inTransaction(client, async () => {
+      await holdEnd(client, held, role)
       await client.query(`drop schema if exists ${quoteIdentifier(place.schemaName)} cascade`)
       await client.query('delete from quickscale.migration where schema_name = $1', [place.schemaName])
     })
@@ -58,22 +78,28 @@ async function removeShared(
       const table = quoteQualified(place.schemaName, name)
       // A little at a time: an old snapshot may still read what goes, and others want to write beside it.
       for (let gone: number = limits.purgeRows; gone > 0; ) {
-        const { rowCount } = await client.query(
-          `delete from ${table} where tenant_id = $1 and ctid = any (array(
-             select ctid from ${table} where tenant_id = $1 limit ${limits.purgeRows}))`,
-          [tenantId],
-        )
-        gone = rowCount ?? 0
+        gone = await inTransaction(client, async () => {
+          await holdEnd(client, held, role)
+          const { rowCount } = await client.query(
+            `delete from ${table} where tenant_id = $1 and ctid = any (array(
+               select ctid from ${table} where tenant_id = $1 limit ${limits.purgeRows}))`,
+            [tenantId],
+          )
+          return rowCount ?? 0
+        })
       }
     }
   }
-  if (!isWithinDatabase(held)) {
-    await client.query(
-      `delete from quickscale.placement where tenant_id = $1 and state in ('pending', 'moved')`,
-      [tenantId],
-    )
-  }
-  await forgetEnd(client, held, role)
+  await inTransaction(client, async () => {
+    await holdEnd(client, held, role)
+    if (!isWithinDatabase(held)) {
+      await client.query(
+        `delete from quickscale.placement where tenant_id = $1 and state in ('pending', 'moved')`,
+        [tenantId],
+      )
+    }
+    await forgetEnd(client, held, role)
+  })
   return strategy === 'schema'
     ? await schemaLeft(client, place.schemaName)
     : (await countTenantRows(client, place.schemaName, tenantId)).map(

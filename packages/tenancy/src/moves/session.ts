@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import type { HeldMove } from '../catalog/moves.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import { limits } from '../limits.ts'
 import type { Servers } from '../strategies/servers.ts'
@@ -20,23 +21,26 @@ const pinned = [
 /** Configuration of a mover's connection: the administrator's, directly to the server, with values in one notation. */
 export async function sessionConfig(
   servers: Pick<Servers, 'of'>,
-  moveId: string,
+  holder: Holder,
   database: DatabaseRecord,
   purpose: string,
 ): Promise<pg.ClientConfig> {
   const { administrator } = await servers.of(database.server)
   return {
     connectionString: administrator.urlOf(database.name),
-    application_name: `${nameOf(moveId)}${purpose}`,
+    application_name: `${nameOf(holder)}${purpose}`,
     options: pinned.map((setting) => `-c ${setting}`).join(' '),
     connectionTimeoutMillis: limits.catalogConnectMs,
     keepAlive: true,
   }
 }
 
-/** What the connections of a move are called, before what each is for; 63 bytes together at most. */
-function nameOf(moveId: string): string {
-  return `move ${moveId} `
+/** Who has a move. */
+type Holder = Pick<HeldMove, 'id' | 'lease'>
+
+/** What a holder's connections are called, before what each is for; 63 bytes together at most. */
+function nameOf({ id, lease }: Holder): string {
+  return `move ${id} ${lease} `
 }
 
 /**
@@ -45,14 +49,15 @@ function nameOf(moveId: string): string {
  */
 export async function evictEarlierHolder(
   servers: Pick<Servers, 'connected'>,
-  moveId: string,
+  holder: Holder,
   database: DatabaseRecord,
 ): Promise<void> {
   await servers.connected(database, (client) =>
     client.query(
       `select pg_terminate_backend(pid, $2) from pg_stat_activity
-        where starts_with(application_name, $1) and datname = current_database()`,
-      [nameOf(moveId), limits.terminationWaitMs],
+        where starts_with(application_name, $1) and not starts_with(application_name, $3)
+          and datname = current_database()`,
+      [`move ${holder.id} `, limits.terminationWaitMs, nameOf(holder)],
     ),
   )
 }
@@ -60,17 +65,17 @@ export async function evictEarlierHolder(
 /** The connections of one piece of work; all end with it. */
 export class Sessions {
   readonly #servers: Pick<Servers, 'of'>
-  readonly #moveId: string
+  readonly #holder: Holder
   readonly #clients: pg.Client[] = []
   readonly #closing: (() => Promise<void>)[] = []
 
-  constructor(servers: Pick<Servers, 'of'>, moveId: string) {
+  constructor(servers: Pick<Servers, 'of'>, holder: Holder) {
     this.#servers = servers
-    this.#moveId = moveId
+    this.#holder = holder
   }
 
   async open(database: DatabaseRecord, purpose: string): Promise<pg.Client> {
-    return await this.#connect(await sessionConfig(this.#servers, this.#moveId, database, purpose))
+    return await this.#connect(await sessionConfig(this.#servers, this.#holder, database, purpose))
   }
 
   async #connect(config: pg.ClientConfig): Promise<pg.Client> {
@@ -85,7 +90,7 @@ export class Sessions {
   /** A connection that takes replication commands. */
   async openReplication(database: DatabaseRecord): Promise<pg.Client> {
     const config = {
-      ...(await sessionConfig(this.#servers, this.#moveId, database, 'slot')),
+      ...(await sessionConfig(this.#servers, this.#holder, database, 'slot')),
       replication: 'database',
     }
     return await this.#connect(config)
@@ -112,10 +117,10 @@ async function endNow(client: pg.Client): Promise<void> {
 /** Runs `work` with connections that end with it. */
 export async function withSessions<T>(
   servers: Pick<Servers, 'of'>,
-  moveId: string,
+  holder: Holder,
   work: (sessions: Sessions) => Promise<T>,
 ): Promise<T> {
-  const sessions = new Sessions(servers, moveId)
+  const sessions = new Sessions(servers, holder)
   try {
     return await work(sessions)
   } finally {

@@ -4,6 +4,7 @@ import { announceArrival, type HeldMove, recordMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
 import { withTenantLocked } from '../lifecycle/locked.ts'
+import { settle } from '../lifecycle/states.ts'
 import { limits } from '../limits.ts'
 import { type EndRole, streamNames } from '../move.ts'
 import { isOpen } from '../strategies/databases.ts'
@@ -31,12 +32,14 @@ export interface StepWork {
   readonly reporter: Reporter
   /** Part of the time that a copy uses; see createThrottle(). */
   readonly copyShare: number
+  /** Ends what an earlier holder may have opened since it was shut out. */
+  evict(): Promise<void>
 }
 
 /** `planned`, `copying`: begins anew, whatever an earlier attempt has left, and copies. */
 export async function copyStep(work: StepWork): Promise<void> {
   const { workshop, held, sessions, reporter } = work
-  const { source, target, tables } = await prepare(workshop, sessions, held)
+  const { source, target, tables } = await prepare(workshop, sessions, held, work.evict)
   const [watcher, reader, writer] = await Promise.all([
     sessions.open(source.place.database, 'watch'),
     sessions.open(source.place.database, 'copy out'),
@@ -115,6 +118,7 @@ export async function switchStep(work: StepWork): Promise<void> {
   await crossWhenReady(work, crossing, async () => {
     await cutOver(crossing, { state: 'switched', epoch: held.epoch + 1 })
     await openArrival(crossing.there, held, target, held.epoch + 1)
+    await pointHere(workshop, held, target, held.epoch + 1)
   })
   await crossing.follower.stop()
   await recordMove(workshop.catalog.db, held, { state: 'switched', switched: true, failure: null })
@@ -126,9 +130,18 @@ export async function arriveStep({ workshop, held, sessions }: StepWork): Promis
   const there = await sessions.open(target.place.database, 'arrive')
   await openArrival(there, held, target, held.epoch + 1)
   await pointHere(workshop, held, target, held.epoch + 1)
+  await followState(workshop, held)
   const here = await sessions.open(source.place.database, 'arrive')
   await removeStream(here, held, 'source')
   await recordMove(workshop.catalog.db, held, { state: 'active', switched: true, failure: null })
+}
+
+/** Somebody may have suspended the tenant while it was between two places, and have found no fence that would follow. */
+async function followState(workshop: Workshop, { tenantId }: HeldMove): Promise<void> {
+  await withTenantLocked(workshop, tenantId, { apart: false }, async (tenant) => {
+    if (tenant.settled || (tenant.state !== 'suspended' && tenant.state !== 'archived')) return
+    await settle(workshop, tenant, tenant.state)
+  })
 }
 
 /** `returning`: the same way back. */
@@ -146,12 +159,14 @@ export async function returnStep(work: StepWork): Promise<void> {
     await crossWhenReady(work, crossing, async () => {
       await cutOver(crossing, { state: 'returned', epoch: held.epoch + 2 })
       await openArrival(crossing.there, held, source, held.epoch + 2)
+      await pointHere(workshop, held, source, held.epoch + 2)
     })
     await crossing.follower.stop()
   }
   const here = await sessions.open(source.place.database, 'arrive')
   await openArrival(here, held, source, held.epoch + 2)
   await pointHere(workshop, held, source, held.epoch + 2)
+  await followState(workshop, held)
   await recordMove(workshop.catalog.db, held, { state: 'cancelling', failure: null })
 }
 
@@ -199,7 +214,7 @@ async function removeStream(client: pg.ClientBase, held: HeldMove, from: EndRole
 
 /** Follows from one end to the other. */
 export async function cross(
-  { workshop, held, sessions }: Pick<StepWork, 'workshop' | 'held' | 'sessions'>,
+  { workshop, held, sessions, evict }: Pick<StepWork, 'workshop' | 'held' | 'sessions' | 'evict'>,
   from: End,
   to: End,
 ): Promise<Crossing> {
@@ -210,11 +225,12 @@ export async function cross(
   const tables = await readTables(here, from.place.schemaName)
   const there = await readTables(writer, to.place.schemaName)
   if (fingerprintOf(tables) !== fingerprintOf(there)) throw new TablesChanged('a migration has come between')
+  await evict()
   await writer.query('set session_replication_role = replica; set synchronous_commit = on')
   const follower = new Follower(held, to, there, writer)
   const { slot, publication } = streamNames(held.id, from.role)
   await follower.start({
-    connection: await sessionConfig(workshop.servers, held.id, from.place.database, 'stream'),
+    connection: await sessionConfig(workshop.servers, held, from.place.database, 'stream'),
     slot,
     publication,
     from: position,

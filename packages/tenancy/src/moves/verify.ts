@@ -15,7 +15,7 @@ import type { Workshop } from '../strategies/strategy.ts'
 import { evict } from './drive.ts'
 import { endOf } from './end.ts'
 import { compareAtMarker, Occupied } from './rehearse.ts'
-import { type Sessions, withSessions } from './session.ts'
+import { withSessions } from './session.ts'
 import { cross, type StepWork, TablesChanged } from './steps.ts'
 import { isSlotUsable } from './stream/slot.ts'
 
@@ -44,8 +44,8 @@ export async function verifyMove(
   assertOpen(held)
   try {
     await evict(workshop, held)
-    return await withSessions(workshop.servers, held.id, (sessions) =>
-      compare({ workshop, held, sessions }, signal),
+    return await withSessions(workshop.servers, held, (sessions) =>
+      compare({ workshop, held, sessions, evict: () => evict(workshop, held) }, signal),
     )
   } catch (error) {
     // Who takes a move over ends the connections of whoever had it: that is then the reason.
@@ -56,7 +56,7 @@ export async function verifyMove(
 }
 
 async function compare(
-  work: Pick<StepWork, 'workshop' | 'held'> & { readonly sessions: Sessions },
+  work: Pick<StepWork, 'workshop' | 'held' | 'sessions' | 'evict'>,
   signal: AbortSignal | undefined,
 ): Promise<MoveVerification> {
   const { held, sessions } = work

@@ -56,14 +56,15 @@ export async function findPlace(db: Kysely<CatalogTables>, tenantId: string): Pr
 export function choose(
   workshop: Workshop,
   supply: Supply,
-  { tenantId, wish, avoid = null }: Placing,
+  { tenantId, wish, avoid = null, epoch = 1 }: Placing,
 ): Chosen {
   const { strategy } = wish
   const candidates = candidatesOf(workshop, supply, avoid)
   const { server, sharedDatabaseId } = choosePlace(candidates, wish)
   const names = installationNames(workshop.installation)
   if (strategy === 'database') {
-    const name = names.silo(tenantId)
+    // Each move makes a database of another name: whoever is late to drop an earlier one drops nothing else.
+    const name = epoch > 1 ? `${names.silo(tenantId)}_${epoch}` : names.silo(tenantId)
     return { strategy, server, database: name, login: name, kind: 'silo', schema: 'app' }
   }
   const here = supply.shared.filter(({ record }) => record.server === server)
@@ -76,6 +77,8 @@ export function choose(
 /** A tenant that needs a place. */
 export interface Placing {
   readonly tenantId: string
+  /** The epoch it is to have there. @defaultValue 1 */
+  readonly epoch?: number
   readonly wish: Wish
   readonly avoid?: DatabaseRecord | null
 }

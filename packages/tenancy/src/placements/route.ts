@@ -33,9 +33,17 @@ export class RouteTable {
   readonly #records = new WeakMap<Route, RouteRecord>()
   /** Databases that tenants are about to be switched to. */
   readonly #expected = new LRUCache<string, DatabaseRecord>({ max: limits.poolsKept })
+  readonly #hasten: (tenantId: string) => void
   #closed = false
 
-  constructor(catalog: Catalog, connections: Connections, masterKey: Buffer) {
+  /** @param hasten a tenant's next place does not open */
+  constructor(
+    catalog: Catalog,
+    connections: Connections,
+    masterKey: Buffer,
+    hasten: (tenantId: string) => void = () => undefined,
+  ) {
+    this.#hasten = hasten
     this.#catalog = catalog
     this.#connections = connections
     this.#masterKey = masterKey
@@ -44,6 +52,7 @@ export class RouteTable {
   routerOf(key: string): Router {
     return {
       key,
+      hasten: ({ tenantId }) => this.#hasten(tenantId),
       current: () => this.#current(key),
       resolve: () => this.#resolve(key),
       refresh: (stale, destination = null) => {
@@ -68,7 +77,7 @@ export class RouteTable {
       route = await this.#toRoute(record)
       return route
     }
-    return { key: tenantId, current: () => route, resolve: read, refresh: read }
+    return { key: tenantId, hasten: () => undefined, current: () => route, resolve: read, refresh: read }
   }
 
   /** The key leads elsewhere from now on. */

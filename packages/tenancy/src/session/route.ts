@@ -14,6 +14,8 @@ export interface Route {
 export interface Router {
   /** The key the tenant was asked for by; for messages. */
   readonly key: string
+  /** The place of this route has been about to open for too long. */
+  hasten(route: Route): void
   /** The cached route, or null. */
   current(): Route | null
   resolve(): Promise<Route>

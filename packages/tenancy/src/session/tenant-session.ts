@@ -88,15 +88,16 @@ export class TenantSession {
     classification: Classification,
     work: (lease: Lease) => Promise<T>,
   ): Promise<T> {
-    const arrivesUntilMs = performance.now() + limits.arrivalWaitMs
+    const startedAtMs = performance.now()
     for (let attempt = 1; ; attempt += 1) {
       const lease = this.#lease ?? this.#openAtOnce() ?? (await this.#open())
       if (this.#lease !== lease) throw new QuickScaleError('CONNECTION_RELEASED')
       try {
         return await work(lease)
       } catch (error) {
-        if (isArriving(error) && performance.now() < arrivesUntilMs) {
-          await this.#awaitArrival(lease)
+        const waitedMs = performance.now() - startedAtMs
+        if (isArriving(error) && waitedMs < limits.arrivalWaitMs) {
+          await this.#awaitArrival(lease, waitedMs)
           attempt -= 1
           continue
         }
@@ -176,7 +177,8 @@ export class TenantSession {
   }
 
   /** The tenant has been switched to this place, which is about to open. */
-  async #awaitArrival(lease: Lease): Promise<void> {
+  async #awaitArrival(lease: Lease, waitedMs: number): Promise<void> {
+    if (waitedMs > limits.arrivalOverdueMs) this.#router.hasten(lease.route)
     if (lease.client.state.status === 'E') await lease.client.rollBack(lease.scope)
     this.#close()
     await sleep(limits.arrivalPollMs)

@@ -123,11 +123,17 @@ export class TestInstallation {
     }
   }
 
-  async inDatabase(databaseName: string, text: string, values: unknown[] = []): Promise<pg.QueryResult> {
+  /** The administrator's connection to a database of the test server; whoever asks for it ends it. */
+  async connectTo(databaseName: string): Promise<pg.Client> {
     const url = new URL(inject('databaseUrl'))
     url.pathname = `/${databaseName}`
     const client = new pg.Client({ connectionString: url.href })
     await client.connect()
+    return client
+  }
+
+  async inDatabase(databaseName: string, text: string, values: unknown[] = []): Promise<pg.QueryResult> {
+    const client = await this.connectTo(databaseName)
     try {
       return await client.query(text, values)
     } finally {
