@@ -113,10 +113,20 @@ async function untilState(
   mover: MoverProcess,
 ): Promise<void> {
   for (;;) {
-    const { rows } = await installation.inCatalog('select state from catalog.move where tenant_id = $1', [
-      tenantId,
-    ])
+    const { rows } = await installation.inCatalog(
+      'select id, state, source_database from catalog.move where tenant_id = $1',
+      [tenantId],
+    )
     if (rows[0]?.state === state) return
+    // The source knows first that its tenant has been switched.
+    if (state === 'switched' && rows[0] !== undefined) {
+      const ends = await installation.inDatabase(
+        rows[0].source_database,
+        "select from quickscale.move_end where move_id = $1 and role = 'source' and state = $2",
+        [rows[0].id, state],
+      )
+      if (ends.rowCount === 1) return
+    }
     expect(mover.answers).toEqual([])
   }
 }
