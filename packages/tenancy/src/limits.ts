@@ -58,6 +58,8 @@ export const limits = {
   /** How long work waits for a place that a tenant is just arriving at, and between two looks. */
   arrivalWaitMs: 15_000,
   arrivalPollMs: 4,
+  /** How long before the switch those who route to the tenant are told of its next place. */
+  arrivalNoticeMs: 150,
   /** When whoever waits for it has the move brought on: the process that was to do it may be gone. */
   arrivalOverdueMs: 1_000,
   /** Moves that one process works on at the same time. */

@@ -272,11 +272,14 @@ async function crossWhenReady(
     reporter.tell({ changesApplied: follower.applied, lagMs: Math.round(lagMs) })
     try {
       if (!proven || follower.touchedCount > limits.cutoverKeysMax) {
-        if (++rehearsals > limits.rehearsalsMax)
+        if (rehearsals >= limits.rehearsalsMax)
           throw stalled(held, 'the tenant writes faster than it can be compared')
         await rehearse(crossing)
+        rehearsals += 1
         await alignSequences(crossing)
         await announceArrival(workshop.catalog.db, held.id)
+        // Opening connections takes longer than switching.
+        await sleep(limits.arrivalNoticeMs)
         proven = true
         continue
       }
