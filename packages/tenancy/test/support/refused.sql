@@ -181,8 +181,8 @@ create view seen as select tenant_id from quickscale.context
 create view seen as select id from app.other
 -- a view with nextval | view | seen
 create table notes (id serial primary key); create view seen as select nextval('notes_id_seq')
--- a view that groups by a primary key | view | seen
-{notes} create view seen as select id, body, count(*) from notes group by id
+-- a view that groups by a primary key, of a column that cannot be grouped by | view | seen
+{notes} alter table notes add column paper json; create view seen as select id, paper, count(*) from notes group by id
 -- a default calling a function of ours | default | notes.body
 {notes} alter table notes alter body set default quickscale.actor_id()
 -- a foreign key to another schema | foreign key | notes.notes_id_fkey
