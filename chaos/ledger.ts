@@ -18,6 +18,11 @@ export class Ledger {
     }
   }
 
+  /** Whether a row is known not to exist. */
+  isFree(id: number): boolean {
+    return (this.#rows.get(id) ?? [null]).every((value) => value === null)
+  }
+
   /** Rows that are known to exist. */
   known(from: number, to: number): number[] {
     return [...this.#rows]
