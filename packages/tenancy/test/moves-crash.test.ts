@@ -94,7 +94,58 @@ describe('a mover that is killed', () => {
       expect(ends.rows).toEqual([])
     },
   )
+
+  test('while its new database is made: a cancellation leaves no database', async () => {
+    const { tenancy } = installation
+    const { id: tenantId } = await tenancy.tenants.create({
+      slug: 'half-made',
+      name: 'half-made',
+      plan: 'only',
+    })
+    if (version < 17) {
+      await expect(tenancy.moves.start('half-made', { to: 'database' })).rejects.toMatchObject({
+        code: 'MOVE_REFUSED',
+      })
+      return
+    }
+    const config = configOf(installation.name, installation.masterKey, 'rls', { plans })
+    // What CREATE DATABASE writes last, and DROP DATABASE of one that does not exist never.
+    const lock = await lockIn(installation, { in: 'catalog', lock: 'lock table pg_shdepend in share mode' })
+    const mover = new MoverProcess({ config, key: 'half-made', destination: { to: 'database' } })
+    try {
+      mover.order('start')
+      await untilCreations(installation, tenantId, 1)
+      await mover.kill()
+      await tenancy.moves.cancel('half-made')
+    } finally {
+      await lock.end()
+      await mover.kill()
+    }
+    await untilCreations(installation, tenantId, 0)
+    const { state, target } = await tenancy.moves.get('half-made')
+    expect(state).toBe('cancelled')
+    const { rows } = await installation.inCatalog('select datname from pg_database where datname = $1', [
+      target.database,
+    ])
+    expect(rows).toEqual([])
+  })
 })
+
+/** Until so many statements that make the tenant's own database wait for a lock, or are under way at all when it is none. */
+async function untilCreations(
+  installation: TestInstallation,
+  tenantId: string,
+  count: number,
+): Promise<void> {
+  for (let found = -1; found !== count; ) {
+    const { rows } = await installation.inCatalog(
+      `select from pg_stat_activity where state = 'active' and starts_with(query, 'create database')
+          and strpos(query, $1) > 0 and (wait_event_type = 'Lock' or $2 = 0)`,
+      [tenantId.replaceAll('-', ''), count],
+    )
+    found = rows.length
+  }
+}
 
 async function lockIn({ name }: TestInstallation, held: { in: string; lock: string }): Promise<pg.Client> {
   const url = new URL(inject('databaseUrl'))

@@ -97,11 +97,25 @@ export async function applicationLogin(keys: KeyProvider, database: DatabaseReco
 export async function dropDatabase(workshop: Workshop, record: DatabaseRecord): Promise<void> {
   if (record.brought) return await vacateDatabase(workshop, record, loginRoles(record))
   await workshop.servers.onServer(record.server, async (client) => {
+    await endCreation(client, record)
     await client.query(`drop database if exists ${quoteIdentifier(record.name)} with (force)`)
     for (const role of loginRoles(record)) {
       await client.query(`drop role if exists ${quoteIdentifier(role)}`)
     }
   })
+}
+
+/** Of a process that was killed, the last CREATE DATABASE may still run in the server, and would be done after the DROP. */
+async function endCreation(client: pg.ClientBase, { name }: DatabaseRecord): Promise<void> {
+  await client.query(
+    `select pg_terminate_backend(pid, $2) from pg_stat_activity
+      where pid <> pg_backend_pid() and state = 'active' and starts_with(query, $1)`,
+    [creationOf(quoteIdentifier(name)), limits.terminationWaitMs],
+  )
+}
+
+function creationOf(name: string): string {
+  return `create database ${name} template`
 }
 
 /** Every role that logs in to a database. */
@@ -164,9 +178,7 @@ async function exists(client: pg.ClientBase, { name }: DatabaseRecord): Promise<
 async function cloneDatabase(client: pg.ClientBase, name: string, template: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await client.query(
-        `create database ${name} template ${template} strategy wal_log allow_connections false`,
-      )
+      await client.query(`${creationOf(name)} ${template} strategy wal_log allow_connections false`)
       return
     } catch (error) {
       const code = error instanceof pg.DatabaseError ? error.code : undefined
