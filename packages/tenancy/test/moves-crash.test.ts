@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { MoverProcess } from '../../../test/support/mover-process.ts'
 import type { Strategy } from '../src/index.ts'
+import { limits } from '../src/limits.ts'
 import { configOf, TestInstallation } from './support/installation.ts'
 
 /** What a mover waits for in a state: it is killed there, not somewhere near. */
@@ -95,6 +97,45 @@ describe('a mover that is killed', () => {
     },
   )
 
+  test('before the new place opens: clients wait for it, however often they ask the catalog meanwhile', async () => {
+    const { tenancy } = installation
+    const { id: tenantId } = await tenancy.tenants.create({
+      slug: 'closed',
+      name: 'closed',
+      plan: 'database',
+    })
+    if (version < 17) {
+      await expect(tenancy.moves.start('closed', { to: 'rls' })).rejects.toMatchObject({
+        code: 'MOVE_REFUSED',
+      })
+      return
+    }
+    const config = configOf(installation.name, installation.masterKey, 'rls', { plans })
+    const mover = new MoverProcess({ config, key: 'closed', destination: { to: 'rls', rollbackWindowMs: 0 } })
+    const writing = writeUntilStopped(installation, 'closed')
+    mover.order('start')
+    await untilState(installation, tenantId, 'streaming', mover)
+    const lock = await lockIn(installation, {
+      in: 'pool',
+      lock: 'lock table quickscale.placement in share mode',
+    })
+    try {
+      await untilFence(installation, tenantId, 'moved')
+      await mover.kill()
+      // Longer than all attempts of a client, if each asked the catalog and was led back.
+      await sleep(6 * limits.catalogRetryMs)
+    } finally {
+      await lock.end()
+      await mover.kill()
+    }
+    const { failed } = await tenancy.moves.resume()
+    expect(failed).toEqual([])
+    const { acknowledged, errors } = await writing.stop()
+    expect(errors).toEqual([])
+    const { rows } = await tenancy.tenant('closed').query('select id from note order by id')
+    expect(rows.map(({ id }) => id)).toEqual(acknowledged)
+  })
+
   test('while its new database is made: a cancellation leaves no database', async () => {
     const { tenancy } = installation
     const { id: tenantId } = await tenancy.tenants.create({
@@ -130,6 +171,18 @@ describe('a mover that is killed', () => {
     expect(rows).toEqual([])
   })
 })
+
+/** Until the place that the catalog names says so. */
+async function untilFence(installation: TestInstallation, tenantId: string, state: string): Promise<void> {
+  for (;;) {
+    const { rows } = await installation.asOwner(
+      tenantId,
+      'select from quickscale.placement where tenant_id = $1 and state = $2',
+      [tenantId, state],
+    )
+    if (rows.length > 0) return
+  }
+}
 
 /** Until so many statements that make the tenant's own database wait for a lock, or are under way at all when it is none. */
 async function untilCreations(

@@ -185,8 +185,24 @@ export class RouteTable {
     }
     const route = await this.#toRoute(record)
     if (this.#closed) throw new QuickScaleError('TENANCY_CLOSED')
+    const ahead = this.#findAhead(key, record)
+    if (ahead !== null) return ahead
     this.#known.set(key, { route, readAtMs, settled: count === this.#catalog.changes.count })
     return route
+  }
+
+  /**
+   * What a place that the tenant has left has said, while the catalog does not know it yet: whoever waits for the next place to
+   * open is not led back. A route that is refused has been forgotten before the catalog is asked.
+   */
+  #findAhead(key: string, { tenantId, placement }: RouteRecord): Route | null {
+    const known = this.#known.get(key)?.route
+    const record = known === undefined ? undefined : this.#records.get(known)
+    if (known === undefined || record?.tenantId !== tenantId || record.placement.epoch <= placement.epoch)
+      return null
+    const readAtMs = Date.now() - limits.routeLifetimeMs + limits.catalogRetryMs
+    this.#known.set(key, { route: known, readAtMs, settled: false })
+    return known
   }
 
   async #toRoute(record: RouteRecord): Promise<Route> {
