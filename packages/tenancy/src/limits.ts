@@ -79,7 +79,7 @@ export const limits = {
   rehearsalsMax: 100,
   /** How long a rehearsal may hold the tenant's lock. */
   rehearsalMs: 250,
-  /** Shortest time a marker must take through the log before the tenant is switched. */
+  /** Longest time a marker must take through the log before the tenant is switched. */
   cutoverLagMsMax: 40,
   markerWaitMs: 60_000,
   /** Changes that are applied together, and that may wait for it. */

@@ -168,7 +168,13 @@ export async function recordMove(
         ? {}
         : { progress: sql`progress || ${JSON.stringify(change.progress)}::jsonb` }),
       ...(change.failure === undefined ? {} : { failure: change.failure }),
-      ...(change.switched ? { switched_at: sql<Date>`coalesce(switched_at, now())` } : {}),
+      // A cancellation has come too late.
+      ...(change.switched
+        ? {
+            switched_at: sql<Date>`coalesce(switched_at, now())`,
+            request: sql<MoveRequest | null>`nullif(request, 'cancel')`,
+          }
+        : {}),
       ...(change.unasked ? { request: null } : {}),
       ...(change.finished ? { finished_at: sql<Date>`now()`, request: null } : {}),
     })

@@ -28,7 +28,8 @@ export async function openArrival(
       [held.tenantId, epoch],
     )
     if (rowCount === 0) await assertOpen(client, held, epoch)
-    if (place.database.kind === 'silo' && role === 'source') await admitToTables(client, place.database, true)
+    else if (place.database.kind === 'silo' && role === 'source')
+      await admitToTables(client, place.database, true)
   })
 }
 

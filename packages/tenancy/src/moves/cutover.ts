@@ -1,7 +1,7 @@
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { MoveState } from '../move.ts'
-import { admitToTables } from '../strategies/databases.ts'
+import { admitToTables, loginRoles } from '../strategies/databases.ts'
 import { differingTables, digestKeys } from './digest.ts'
 import { type End, isWithinDatabase, writeEnd } from './end.ts'
 import { alignSequences, type Crossing, isLockTimeout, Occupied, releaseLock } from './rehearse.ts'
@@ -41,6 +41,7 @@ export async function cutOver(crossing: Crossing, decision: Decision): Promise<n
   const startedAt = performance.now()
   try {
     await lockTenant(locker, held.tenantId, { lastMs: limits.cutoverMs, emit: marker.statement })
+    if (from.place.database.kind === 'silo') await endIntruders(crossing)
     await marker.reached
     await compareTouched(crossing)
     await leave(crossing, decision)
@@ -52,6 +53,19 @@ export async function cutOver(crossing: Crossing, decision: Decision): Promise<n
     await releaseLock(locker).catch(() => undefined)
     throw isLockTimeout(error) ? new Occupied('its transactions do not end in time', { cause: error }) : error
   }
+}
+
+/**
+ * Whoever has the login's password may have written without entering, and would commit into the place that is left: with the
+ * lock held by us, nobody who entered is inside.
+ */
+async function endIntruders({ from, locker }: Crossing): Promise<void> {
+  const { rowCount } = await locker.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+      where usename = any ($1) and datname = current_database() and backend_xid is not null`,
+    [loginRoles(from.place.database)],
+  )
+  if (rowCount !== 0) throw new Occupied('a session of the login has written without entering, and was ended')
 }
 
 async function compareTouched({ held, from, to, tables, follower, locker, there }: Crossing): Promise<void> {

@@ -63,7 +63,7 @@ export async function recordPlan(
     return await workshop.catalog.db.transaction().execute(async (transaction) => {
       const { place } = await reservePlace(workshop, transaction, {
         tenantId: tenant.id,
-        epoch: here.epoch + 1,
+        moved: true,
         wish,
         avoid: here.strategy === wish.strategy ? here.place.database : null,
       })
@@ -103,7 +103,7 @@ async function examine(
     .execute(async (transaction) => {
       const { place } = await reservePlace(workshop, transaction, {
         tenantId: tenant.id,
-        epoch: here.epoch + 1,
+        moved: true,
         wish,
         avoid,
       })

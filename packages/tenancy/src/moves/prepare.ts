@@ -9,7 +9,7 @@ import type { Workshop } from '../strategies/strategy.ts'
 import { claimEnd, type End, endOf, isWithinDatabase } from './end.ts'
 import type { Sessions } from './session.ts'
 import { dropPublication, dropSlot } from './stream/slot.ts'
-import { differencesBetween, type MovedTable, readTables } from './tables.ts'
+import { differencesBetween, type MovedTable, readMigrationsOf, readTables } from './tables.ts'
 
 /** Both places, ready for a copy: the target is there, up to date, empty and closed. */
 export interface Prepared {
@@ -44,6 +44,11 @@ export async function prepare(
   await evict()
   const tables = await readTables(here, source.place.schemaName)
   const differences = differencesBetween(tables, await readTables(there, target.place.schemaName))
+  const [applied, wanted] = [
+    await readMigrationsOf(here, source.place.schemaName),
+    await readMigrationsOf(there, target.place.schemaName),
+  ]
+  if (applied !== wanted) differences.push('the two places have different migrations: run migrate() first')
   if (differences.length > 0) {
     throw new QuickScaleError('MOVE_REFUSED', { key: held.tenantId, reasons: differences.join('; ') })
   }

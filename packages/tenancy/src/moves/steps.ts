@@ -21,7 +21,7 @@ import type { Reporter } from './reporter.ts'
 import { type Sessions, sessionConfig } from './session.ts'
 import { compareSnapshots, importSnapshot, releaseSnapshot, takeSnapshot } from './snapshots.ts'
 import { dropPublication, dropSlot, isSlotUsable, makePublication, makeSlot } from './stream/slot.ts'
-import { fingerprintOf, type MovedTable, readTables } from './tables.ts'
+import { fingerprintOf, type MovedTable, readMigrationsOf, readTables } from './tables.ts'
 import { createThrottle } from './throttle.ts'
 
 /** What a step works with. */
@@ -111,8 +111,12 @@ export class TablesChanged extends Error {}
 
 /** `streaming`: follows, proves, and switches. */
 export async function switchStep(work: StepWork): Promise<void> {
-  const { workshop, held } = work
+  const { workshop, held, sessions } = work
   const [source, target] = [endOf(held, 'source'), endOf(held, 'target')]
+  const here = await sessions.open(source.place.database, 'look')
+  if (!(await isSlotUsable(here, streamNames(held.id, 'source').slot))) {
+    throw new TablesChanged('the replication slot is gone')
+  }
   const crossing = await cross(work, source, target)
   if (held.windowMs > 0) await openWayBack(work, crossing)
   await crossWhenReady(work, crossing, async () => {
@@ -224,7 +228,13 @@ export async function cross(
   const { position } = await claimEnd(writer, held, to.role, 'planned')
   const tables = await readTables(here, from.place.schemaName)
   const there = await readTables(writer, to.place.schemaName)
-  if (fingerprintOf(tables) !== fingerprintOf(there)) throw new TablesChanged('a migration has come between')
+  const [applied, wanted] = [
+    await readMigrationsOf(here, from.place.schemaName),
+    await readMigrationsOf(writer, to.place.schemaName),
+  ]
+  if (fingerprintOf(tables) !== fingerprintOf(there) || applied !== wanted) {
+    throw new TablesChanged('a migration has come between')
+  }
   await evict()
   await writer.query('set session_replication_role = replica; set synchronous_commit = on')
   const follower = new Follower(held, to, there, writer)
@@ -243,6 +253,8 @@ export async function cross(
 async function openWayBack({ held, sessions }: StepWork, { to, tables, here }: Crossing): Promise<void> {
   const { slot, publication } = streamNames(held.id, to.role)
   const there = await sessions.open(to.place.database, 'way back')
+  // Not one that comes late: the way back is another holder's by then.
+  await claimEnd(there, held, to.role, 'planned')
   await dropSlot(there, slot)
   await dropPublication(there, publication)
   const { schemaName: schema } = to.place
@@ -311,8 +323,12 @@ async function assertSameTables({ from, to, here, there, tables }: Crossing): Pr
     readTables(here, from.place.schemaName),
     readTables(there, to.place.schemaName),
   ])
+  const [applied, wanted] = await Promise.all([
+    readMigrationsOf(here, from.place.schemaName),
+    readMigrationsOf(there, to.place.schemaName),
+  ])
   const fingerprint = fingerprintOf(tables)
-  if (fingerprintOf(now) !== fingerprint || fingerprintOf(then) !== fingerprint) {
+  if (fingerprintOf(now) !== fingerprint || fingerprintOf(then) !== fingerprint || applied !== wanted) {
     throw new TablesChanged('a migration has come between')
   }
 }

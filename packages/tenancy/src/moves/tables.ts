@@ -77,6 +77,16 @@ export function fingerprintOf(tables: readonly MovedTable[]): string {
   )
 }
 
+/** The migrations that a place has, as one text: those that change rows, indexes or types change no column. */
+export async function readMigrationsOf(client: pg.ClientBase, schema: string): Promise<string> {
+  const { rows } = await client.query<{ applied: string }>(
+    `select coalesce(string_agg(name || ' ' || digest, ',' order by name), '') as applied
+       from quickscale.migration where schema_name = $1`,
+    [schema],
+  )
+  return rows[0]?.applied ?? ''
+}
+
 /** In what two places differ, in words; empty when rows of one fit into the other. */
 export function differencesBetween(source: readonly MovedTable[], target: readonly MovedTable[]): string[] {
   const known = new Map(target.map((table) => [table.name, table]))

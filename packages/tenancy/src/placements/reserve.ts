@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { type DatabaseRecord, findRoute, insertPlacement, registerDatabase } from '../catalog/places.ts'
 import { type Chosen, listSupply, lockChoice, type Supply } from '../catalog/reservations.ts'
@@ -56,7 +57,7 @@ export async function findPlace(db: Kysely<CatalogTables>, tenantId: string): Pr
 export function choose(
   workshop: Workshop,
   supply: Supply,
-  { tenantId, wish, avoid = null, epoch = 1 }: Placing,
+  { tenantId, wish, avoid = null, moved = false }: Placing,
 ): Chosen {
   const { strategy } = wish
   const candidates = candidatesOf(workshop, supply, avoid)
@@ -64,7 +65,7 @@ export function choose(
   const names = installationNames(workshop.installation)
   if (strategy === 'database') {
     // Each move makes a database of another name: whoever is late to drop an earlier one drops nothing else.
-    const name = epoch > 1 ? `${names.silo(tenantId)}_${epoch}` : names.silo(tenantId)
+    const name = moved ? `${names.silo(tenantId)}_${randomSuffix()}` : names.silo(tenantId)
     return { strategy, server, database: name, login: name, kind: 'silo', schema: 'app' }
   }
   const here = supply.shared.filter(({ record }) => record.server === server)
@@ -74,11 +75,16 @@ export function choose(
   return { strategy, server, database: name, login: name, kind: 'shared', schema }
 }
 
+/** Four characters: a login role's name has no room for more. */
+function randomSuffix(): string {
+  return randomBytes(2).toString('hex')
+}
+
 /** A tenant that needs a place. */
 export interface Placing {
   readonly tenantId: string
-  /** The epoch it is to have there. @defaultValue 1 */
-  readonly epoch?: number
+  /** It comes from another place. @defaultValue false */
+  readonly moved?: boolean
   readonly wish: Wish
   readonly avoid?: DatabaseRecord | null
 }
