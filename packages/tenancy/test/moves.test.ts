@@ -129,7 +129,7 @@ describe.each(strategies)('a tenant moved from %s', (from) => {
     const to = from === 'database' ? 'schema' : 'database'
     if ((await versionOf(installation)) < 17) {
       await expect(tenancy.moves.plan('one', { to })).resolves.toMatchObject({
-        obstacles: [expect.stringContaining('moves need 17')],
+        obstacles: expect.arrayContaining([expect.stringContaining('moves need 17')]),
       })
       return
     }
