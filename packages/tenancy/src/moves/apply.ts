@@ -68,11 +68,11 @@ async function completeRows(
 }
 
 /** Several rows as parameters: one array of texts for each column. */
-function columnsOf(width: number, rows: readonly (readonly Value[])[]): Value[][] {
+export function columnsOf(width: number, rows: readonly (readonly Value[])[]): Value[][] {
   return Array.from({ length: width }, (_, column) => rows.map((row) => row[column]))
 }
 
-function unnested(names: readonly string[]): string {
+export function unnested(names: readonly string[]): string {
   const arrays = names.map((_, index) => `$${index + 1}::text[]`)
   return `unnest(${arrays.join(', ')}) as given (${names.map(quoteIdentifier).join(', ')})`
 }
@@ -86,5 +86,3 @@ export function keyCondition({ key, columns }: Pick<MovedTable, 'key' | 'columns
     })
     .join(' and ')
 }
-
-export { columnsOf, unnested }

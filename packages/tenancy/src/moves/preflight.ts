@@ -1,12 +1,12 @@
 import type pg from 'pg'
 import { findUnfinishedMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
-import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { quoteIdentifier } from '../identifiers.ts'
 import { limits } from '../limits.ts'
 import type { Placed } from '../placements/reserve.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
-import { differencesBetween, type MovedTable, readTables } from './tables.ts'
+import { countRows, differencesBetween, type MovedTable, readTables } from './tables.ts'
 
 /** How much there is to move. */
 export interface TenantSize {
@@ -33,7 +33,7 @@ export async function findObstacles(
     const found = await readTables(client, source.place.schemaName)
     return {
       tables: found,
-      rows: await countRows(client, source, found, tenant.id),
+      rows: await countRows(client, source.place.schemaName, found, tenant.id),
       obstacles: [...(await findServerObstacles(client, source.place.database.server)), ...keyless(found)],
     }
   })
@@ -63,23 +63,6 @@ function keyless(tables: readonly MovedTable[]): string[] {
   return tables
     .filter(({ key }) => key.length === 0)
     .map(({ name }) => `table ${name} has no primary key, by which a changed row could be found`)
-}
-
-async function countRows(
-  client: pg.ClientBase,
-  { place }: Placed,
-  tables: readonly MovedTable[],
-  tenantId: string,
-): Promise<number> {
-  let total = 0
-  for (const { name } of tables) {
-    const { rows } = await client.query<{ count: number }>(
-      `select count(*)::float8 as count from ${quoteQualified(place.schemaName, name)} where tenant_id = $1`,
-      [tenantId],
-    )
-    total += rows[0]?.count ?? 0
-  }
-  return total
 }
 
 interface Facts {

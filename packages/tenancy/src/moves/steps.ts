@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { announceArrival, type HeldMove, recordMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
-import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { quoteIdentifier } from '../identifiers.ts'
 import { withTenantLocked } from '../lifecycle/locked.ts'
 import { settle } from '../lifecycle/states.ts'
 import { limits } from '../limits.ts'
@@ -20,8 +20,15 @@ import { removePlace } from './remove-place.ts'
 import type { Reporter } from './reporter.ts'
 import { type Sessions, sessionConfig } from './session.ts'
 import { compareSnapshots, importSnapshot, releaseSnapshot, takeSnapshot } from './snapshots.ts'
-import { dropPublication, dropSlot, isSlotUsable, makePublication, makeSlot } from './stream/slot.ts'
-import { fingerprintOf, type MovedTable, readMigrationsOf, readTables } from './tables.ts'
+import {
+  dropPublication,
+  dropSlot,
+  isSlotUsable,
+  makePublication,
+  makeSlot,
+  type NewSlot,
+} from './stream/slot.ts'
+import { countRows, fingerprintOf, type MovedTable, readMigrationsOf, readTables } from './tables.ts'
 import { createThrottle } from './throttle.ts'
 
 /** What a step works with. */
@@ -45,19 +52,10 @@ export async function copyStep(work: StepWork): Promise<void> {
     sessions.open(source.place.database, 'copy out'),
     sessions.open(target.place.database, 'copy in'),
   ])
-  const { publication, slot } = streamNames(held.id, 'source')
-  const { schemaName: schema } = source.place
-  await makePublication(
-    watcher,
-    publication,
-    { strategy: source.strategy, schema, tenantId: held.tenantId },
-    tables,
-  )
-  const replication = await sessions.openReplication(source.place.database)
-  const { consistentPoint, snapshot } = await makeSlot(replication, watcher, slot, held.id)
+  const { consistentPoint, snapshot } = await makeStream(work, source, tables, watcher)
   await importSnapshot(reader, snapshot)
   await writer.query('set session_replication_role = replica')
-  reporter.tell({ rowsExpected: await countRows(reader, source, tables, held.tenantId) })
+  reporter.tell({ rowsExpected: await countRows(reader, source.place.schemaName, tables, held.tenantId) })
   await copyRows({
     source,
     target,
@@ -87,23 +85,6 @@ export async function copyStep(work: StepWork): Promise<void> {
   await writeEnd(writer, held, 'target', { position: consistentPoint })
   await writeEnd(watcher, held, 'source', { state: 'streaming' })
   await recordMove(workshop.catalog.db, held, { state: 'streaming', failure: null })
-}
-
-async function countRows(
-  client: pg.ClientBase,
-  { place }: End,
-  tables: readonly MovedTable[],
-  tenantId: string,
-): Promise<number> {
-  let total = 0
-  for (const { name } of tables) {
-    const { rows } = await client.query<{ count: number }>(
-      `select count(*)::float8 as count from ${quoteQualified(place.schemaName, name)} where tenant_id = $1`,
-      [tenantId],
-    )
-    total += rows[0]?.count ?? 0
-  }
-  return total
 }
 
 /** The source's tables are not what they were when the copy was made. */
@@ -210,6 +191,19 @@ async function clear(
   await removePlace(workshop, sessions, held, end)
 }
 
+/** What is written at an end from now on; the publication first, because the slot looks at those of its own time. */
+async function makeStream(
+  { held, sessions }: StepWork,
+  { role, strategy, place }: End,
+  tables: readonly MovedTable[],
+  client: pg.ClientBase,
+): Promise<NewSlot> {
+  const { publication, slot } = streamNames(held.id, role)
+  const rows = { strategy, schema: place.schemaName, tenantId: held.tenantId }
+  await makePublication(client, publication, rows, tables)
+  return await makeSlot(await sessions.openReplication(place.database), client, slot, held.id)
+}
+
 async function removeStream(client: pg.ClientBase, held: HeldMove, from: EndRole): Promise<void> {
   const { slot, publication } = streamNames(held.id, from)
   await dropSlot(client, slot)
@@ -226,18 +220,10 @@ export async function cross(
   const writer = await sessions.open(to.place.database, 'apply')
   await claimEnd(here, held, from.role, 'planned')
   const { position } = await claimEnd(writer, held, to.role, 'planned')
-  const tables = await readTables(here, from.place.schemaName)
-  const there = await readTables(writer, to.place.schemaName)
-  const [applied, wanted] = [
-    await readMigrationsOf(here, from.place.schemaName),
-    await readMigrationsOf(writer, to.place.schemaName),
-  ]
-  if (fingerprintOf(tables) !== fingerprintOf(there) || applied !== wanted) {
-    throw new TablesChanged('a migration has come between')
-  }
+  const tables = await readSameTables({ from, to, here, there: writer })
   await evict()
   await writer.query('set session_replication_role = replica; set synchronous_commit = on')
-  const follower = new Follower(held, to, there, writer)
+  const follower = new Follower(held, to, tables, writer)
   const { slot, publication } = streamNames(held.id, from.role)
   await follower.start({
     connection: await sessionConfig(workshop.servers, held, from.place.database, 'stream'),
@@ -246,26 +232,17 @@ export async function cross(
     from: position,
   })
   sessions.onClose(() => follower.stop())
-  return await openCrossing(sessions, { held, from, to, tables: there, follower })
+  return await openCrossing(sessions, { held, from, to, tables, follower })
 }
 
 /** A publication and a slot at the target, so that what is written there after the switch can be brought back. */
-async function openWayBack({ held, sessions }: StepWork, { to, tables, here }: Crossing): Promise<void> {
-  const { slot, publication } = streamNames(held.id, to.role)
+async function openWayBack(work: StepWork, { to, tables, here }: Crossing): Promise<void> {
+  const { held, sessions } = work
   const there = await sessions.open(to.place.database, 'way back')
   // Not one that comes late: the way back is another holder's by then.
   await claimEnd(there, held, to.role, 'planned')
-  await dropSlot(there, slot)
-  await dropPublication(there, publication)
-  const { schemaName: schema } = to.place
-  await makePublication(
-    there,
-    publication,
-    { strategy: to.strategy, schema, tenantId: held.tenantId },
-    tables,
-  )
-  const replication = await sessions.openReplication(to.place.database)
-  const { consistentPoint } = await makeSlot(replication, there, slot, held.id)
+  await removeStream(there, held, to.role)
+  const { consistentPoint } = await makeStream(work, to, tables, there)
   await writeEnd(here, held, 'source', { position: consistentPoint })
 }
 
@@ -302,7 +279,9 @@ async function crossWhenReady(
       }
       // Beside nobody who changes the tenant or the tables.
       await withTenantLocked(workshop, held.tenantId, { apart: true }, async () => {
-        await assertSameTables(crossing)
+        if (fingerprintOf(await readSameTables(crossing)) !== fingerprintOf(crossing.tables)) {
+          throw new TablesChanged('a migration has come between')
+        }
         await follower.reachNow(here)
         const startedAt = performance.now()
         await switchOver()
@@ -318,19 +297,18 @@ async function crossWhenReady(
   }
 }
 
-async function assertSameTables({ from, to, here, there, tables }: Crossing): Promise<void> {
-  const [now, then] = await Promise.all([
-    readTables(here, from.place.schemaName),
-    readTables(there, to.place.schemaName),
-  ])
-  const [applied, wanted] = await Promise.all([
-    readMigrationsOf(here, from.place.schemaName),
-    readMigrationsOf(there, to.place.schemaName),
-  ])
-  const fingerprint = fingerprintOf(tables)
-  if (fingerprintOf(now) !== fingerprint || fingerprintOf(then) !== fingerprint || applied !== wanted) {
-    throw new TablesChanged('a migration has come between')
-  }
+/** The tables of both places. @throws TablesChanged when one has other tables, or other migrations, than the other */
+async function readSameTables({
+  from,
+  to,
+  here,
+  there,
+}: Pick<Crossing, 'from' | 'to' | 'here' | 'there'>): Promise<readonly MovedTable[]> {
+  const [left, next] = [from.place.schemaName, to.place.schemaName]
+  const [leftTables, tables] = await Promise.all([readTables(here, left), readTables(there, next)])
+  const [applied, wanted] = await Promise.all([readMigrationsOf(here, left), readMigrationsOf(there, next)])
+  if (fingerprintOf(leftTables) === fingerprintOf(tables) && applied === wanted) return tables
+  throw new TablesChanged('a migration has come between')
 }
 
 function stalled(held: HeldMove, reason: string): QuickScaleError {

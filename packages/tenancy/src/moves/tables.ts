@@ -19,8 +19,6 @@ export interface MovedTable {
   readonly columns: readonly MovedColumn[]
   /** Of its primary key, in the order of their names; empty when it has none. */
   readonly key: readonly string[]
-  /** How many rows the statistics expect, all tenants together. */
-  readonly rowsExpected: number
   /** Its identity columns, with the sequence of each. */
   readonly sequences: readonly {
     readonly column: string
@@ -38,7 +36,6 @@ export async function readTables(client: pg.ClientBase, schema: string): Promise
   await client.query(`set search_path to ${quoteIdentifier(schema)}, extensions`)
   const { rows } = await client.query<MovedTable>(
     `select class.relname::text as name,
-            class.reltuples::float8 as "rowsExpected",
             (select json_agg(json_build_object(
                       'name', attname, 'type', format_type(atttypid, atttypmod),
                       'always', attidentity = 'a', 'portable', atttypid < 16384) order by attname)
@@ -122,6 +119,24 @@ function columnDifferences(table: MovedTable, other: MovedTable): string[] {
 /** A table's rows of one tenant: FROM and WHERE; `$1` is the tenant. */
 export function rowsOf(schema: string, table: Pick<MovedTable, 'name'>): string {
   return `${quoteQualified(schema, table.name)} where tenant_id = $1`
+}
+
+/** How many rows the tenant has, all tables together. */
+export async function countRows(
+  client: pg.ClientBase,
+  schema: string,
+  tables: readonly MovedTable[],
+  tenantId: string,
+): Promise<number> {
+  let total = 0
+  for (const table of tables) {
+    const { rows } = await client.query<{ count: number }>(
+      `select count(*)::float8 as count from ${rowsOf(schema, table)}`,
+      [tenantId],
+    )
+    total += rows[0]?.count ?? 0
+  }
+  return total
 }
 
 export function columnList({ columns }: Pick<MovedTable, 'columns'>): string {

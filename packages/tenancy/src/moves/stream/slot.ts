@@ -55,6 +55,7 @@ export async function makeSlot(
   let late = false
   const timer = setTimeout(() => {
     late = true
+    // The wait then ends with its transaction, or with this process.
     watcher.query('select pg_terminate_backend($1)', [self[0].pid]).catch(() => undefined)
   }, limits.slotWaitMs)
   try {
