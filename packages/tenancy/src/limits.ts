@@ -75,6 +75,9 @@ export const limits = {
   cutoversMax: 600,
   /** Keys touched since the last comparison of all rows, at most, when the tenant is switched. */
   cutoverKeysMax: 20_000,
+  /** So few need not be compared beforehand; how often that is tried. */
+  cutoverKeysFew: 50,
+  followUpsMax: 5,
   /** Rehearsals before a move whose tenant writes faster than they go is given up. */
   rehearsalsMax: 100,
   /** How long a rehearsal may hold the tenant's lock. */

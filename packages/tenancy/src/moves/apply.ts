@@ -72,8 +72,9 @@ export function columnsOf(width: number, rows: readonly (readonly Value[])[]): V
   return Array.from({ length: width }, (_, column) => rows.map((row) => row[column]))
 }
 
-export function unnested(names: readonly string[]): string {
-  const arrays = names.map((_, index) => `$${index + 1}::text[]`)
+/** @param first how many parameters of the statement come before */
+export function unnested(names: readonly string[], first = 0): string {
+  const arrays = names.map((_, index) => `$${first + index + 1}::text[]`)
   return `unnest(${arrays.join(', ')}) as given (${names.map(quoteIdentifier).join(', ')})`
 }
 

@@ -19,17 +19,24 @@ export async function openArrival(
   epoch: number,
 ): Promise<void> {
   if (isWithinDatabase(held)) return
-  await inTransaction(client, async () => {
-    const { rowCount } = await client.query(
-      role === 'target'
-        ? `update quickscale.placement set state = 'active' where tenant_id = $1 and state = 'pending' and epoch = $2`
-        : `update quickscale.placement set state = 'active', destination = null, epoch = $2
-            where tenant_id = $1 and state = 'moved' and epoch = $2 - 2`,
-      [held.tenantId, epoch],
-    )
+  const open = async (change: string): Promise<boolean> => {
+    const { rowCount } = await client.query(`update quickscale.placement set state = 'active', ${change}`, [
+      held.tenantId,
+      epoch,
+    ])
     if (rowCount === 0) await assertOpen(client, held, epoch)
-    else if (place.database.kind === 'silo' && role === 'source')
-      await admitToTables(client, place.database, true)
+    return rowCount !== 0
+  }
+  if (role === 'target') {
+    // One statement, because the tenant is waiting.
+    await open(`destination = null where tenant_id = $1 and state = 'pending' and epoch = $2`)
+    return
+  }
+  await inTransaction(client, async () => {
+    const opened = await open(
+      `destination = null, epoch = $2 where tenant_id = $1 and state = 'moved' and epoch = $2 - 2`,
+    )
+    if (opened && place.database.kind === 'silo') await admitToTables(client, place.database, true)
   })
 }
 

@@ -83,7 +83,7 @@ async function copyTable(
   const slowing = new Transform({
     transform: (chunk: Buffer, _encoding, done) => {
       count(chunk.length)
-        .then(() => throttle.pass(chunk.length))
+        .then(() => throttle.pass())
         .then(() => done(null, chunk), done)
     },
   })

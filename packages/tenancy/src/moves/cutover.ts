@@ -2,11 +2,10 @@ import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { MoveState } from '../move.ts'
 import { admitToTables, loginRoles } from '../strategies/databases.ts'
-import { differingTables, digestKeys } from './digest.ts'
-import { type End, isWithinDatabase, writeEnd } from './end.ts'
+import { type End, isWithinDatabase } from './end.ts'
 import { alignSequences, type Crossing, isLockTimeout, Occupied, releaseLock } from './rehearse.ts'
 import { readSequences, sequencesBehind } from './sequences.ts'
-import { isOccupied, lockTenant } from './snapshots.ts'
+import { compareKeys, isOccupied, lockTenant } from './snapshots.ts'
 
 /** What the commit of a cutover decides. */
 export interface Decision {
@@ -49,8 +48,7 @@ export async function cutOver(crossing: Crossing, decision: Decision): Promise<n
     await locker.query('commit')
     return performance.now() - startedAt
   } catch (error) {
-    // On a dead connection there is nothing to roll back.
-    await releaseLock(locker).catch(() => undefined)
+    await releaseLock(locker)
     throw isLockTimeout(error) ? new Occupied('its transactions do not end in time', { cause: error }) : error
   }
 }
@@ -68,16 +66,17 @@ async function endIntruders({ from, locker }: Crossing): Promise<void> {
   if (rowCount !== 0) throw new Occupied('a session of the login has written without entering, and was ended')
 }
 
-async function compareTouched({ held, from, to, tables, follower, locker, there }: Crossing): Promise<void> {
-  const keys = follower.touched
-  const [rowsHere, rowsThere, sequencesHere, sequencesThere] = await Promise.all([
-    digestKeys(locker, from.place.schemaName, tables, keys),
-    digestKeys(there, to.place.schemaName, tables, keys),
-    readSequences(locker, tables),
+/** What is at the source is asked for on two connections at once: sequences look the same to all of them. */
+async function compareTouched(crossing: Crossing): Promise<void> {
+  const { held, from, to, tables, follower, locker, here, there } = crossing
+  const { keys } = follower.touched
+  const [differing, sequencesHere, sequencesThere] = await Promise.all([
+    compareKeys(tables, keys, { client: locker, end: from }, { client: there, end: to }),
+    readSequences(here, tables),
     readSequences(there, tables),
   ])
   const differences = [
-    ...differingTables(rowsHere, rowsThere),
+    ...differing,
     ...sequencesBehind(tables, sequencesHere, sequencesThere).map(
       (name) => `the sequence of ${name} is behind`,
     ),
@@ -86,20 +85,25 @@ async function compareTouched({ held, from, to, tables, follower, locker, there 
   throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: differences.join('; ') })
 }
 
-/** The fence of the place that is left. In one database there is one fence, and the tenant is at its destination with it. */
+/**
+ * The fence of the place that is left, and what it knows of the move; in one statement, because the tenant is waiting. In one
+ * database there is one fence, and the tenant is at its destination with it.
+ */
 async function leave({ held, from, to, locker }: Crossing, { state, epoch }: Decision): Promise<void> {
-  await writeEnd(locker, held, from.role, { state })
-  const { rowCount } = isWithinDatabase(held)
-    ? await locker.query(
-        `update quickscale.placement set epoch = $2, schema_name = $3 where tenant_id = $1 and state = 'active' and epoch = $4`,
-        [held.tenantId, epoch, to.place.schemaName, epoch - 1],
-      )
-    : await locker.query(
-        `update quickscale.placement set state = 'moved', destination = $2
-          where tenant_id = $1 and state = 'active' and epoch = $3`,
-        [held.tenantId, destinationText(to, epoch), epoch - 1],
-      )
-  if (rowCount === 1) return
+  const fence = isWithinDatabase(held)
+    ? { change: 'epoch = $6, schema_name = $7', value: to.place.schemaName }
+    : { change: `state = 'moved', destination = $7`, value: destinationText(to, epoch) }
+  const { rows } = await locker.query<{ known: number; left: number }>(
+    `with known as (
+       update quickscale.move_end set state = $4 where move_id = $1 and role = $2 and lease = $3 returning 1),
+     "left" as (
+       update quickscale.placement set ${fence.change}
+        where tenant_id = $5 and state = 'active' and epoch = $6::integer - 1 returning 1)
+     select (select count(*)::integer from known) as known, (select count(*)::integer from "left") as "left"`,
+    [held.id, from.role, held.lease, state, held.tenantId, epoch, fence.value],
+  )
+  if (rows[0]?.known !== 1) throw new QuickScaleError('MOVE_TAKEN_OVER', { move: held.id })
+  if (rows[0].left === 1) return
   throw new QuickScaleError('MOVE_STALLED', {
     move: held.id,
     reason: 'the tenant is not active where it lives',

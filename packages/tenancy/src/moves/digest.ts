@@ -1,7 +1,8 @@
 import type pg from 'pg'
-import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../identifiers.ts'
 import { columnsOf, keyCondition, unnested } from './apply.ts'
 import { columnList, type MovedTable, rowsOf } from './tables.ts'
+import type { TouchedKeys } from './touched.ts'
 
 /** Rows of one table: how many, and a digest of them that does not depend on their order. */
 interface Digest {
@@ -32,26 +33,28 @@ export async function digestTables(
   return digests
 }
 
-/** The rows with these keys, table by table. */
+/** The rows with these keys, table by table; in one statement, because a tenant may be waiting for it. */
 export async function digestKeys(
   client: pg.ClientBase,
   schema: string,
   tables: readonly MovedTable[],
-  keys: ReadonlyMap<string, readonly (readonly string[])[]>,
+  keys: TouchedKeys,
 ): Promise<Map<string, Digest>> {
-  const digests = new Map<string, Digest>()
-  for (const table of tables) {
+  const values: unknown[] = []
+  const parts = tables.flatMap((table) => {
     const wanted = keys.get(table.name)
-    if (wanted === undefined) continue
+    if (wanted === undefined) return []
     const columns = table.columns.map(({ name }) => `moved.${quoteIdentifier(name)}`).join(', ')
-    const { rows } = await client.query<Digest>(
-      `select ${digestOf(columns)} from ${quoteQualified(schema, table.name)} as moved, ${unnested(table.key)}
-        where ${keyCondition(table)}`,
-      columnsOf(table.key.length, wanted),
-    )
-    if (rows[0] !== undefined) digests.set(table.name, rows[0])
-  }
-  return digests
+    const given = unnested(table.key, values.length)
+    values.push(...columnsOf(table.key.length, [...wanted.values()]))
+    return [
+      `select ${quoteLiteral(table.name)} as name, ${digestOf(columns)}
+         from ${quoteQualified(schema, table.name)} as moved, ${given} where ${keyCondition(table)}`,
+    ]
+  })
+  if (parts.length === 0) return new Map()
+  const { rows } = await client.query<Digest & { name: string }>(parts.join(' union all '), values)
+  return new Map(rows.map(({ name, ...digest }) => [name, digest]))
 }
 
 /** In what tables two sets of rows differ, in words. */

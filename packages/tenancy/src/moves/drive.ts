@@ -19,6 +19,7 @@ import {
   switchStep,
   TablesChanged,
 } from './steps.ts'
+import { createThrottle } from './throttle.ts'
 
 /** How a move is worked on. */
 export interface DriveOptions {
@@ -105,7 +106,7 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
         held,
         sessions,
         reporter,
-        copyShare: options.copyShare ?? defaultCopyShare,
+        throttle: createThrottle(options.copyShare ?? defaultCopyShare),
         evict: () => evict(workshop, held),
       }),
     )

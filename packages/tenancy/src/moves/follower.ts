@@ -10,6 +10,7 @@ import { type End, writeEnd } from './end.ts'
 import { MARKER_PREFIX, type Message } from './stream/pgoutput.ts'
 import { type StreamSource, type Subscription, subscribe } from './stream/subscription.ts'
 import type { MovedTable } from './tables.ts'
+import { Touched } from './touched.ts'
 
 type Change = Extract<Message, { kind: 'insert' | 'update' | 'delete' }>
 
@@ -41,9 +42,7 @@ export class Follower {
   #drained: (() => void)[] = []
   readonly #waiting = new Map<string, Arrival>()
   #failure: Error | null = null
-  /** Keys of the rows that were written since {@link forgetTouched}, by table. */
-  #touched = new Map<string, Map<string, readonly string[]>>()
-  #touchedCount = 0
+  readonly touched = new Touched()
   #applied = 0
 
   /** @param client to the end that follows, in the role of a replica */
@@ -58,19 +57,6 @@ export class Follower {
   /** Changes of rows that have been applied. */
   get applied(): number {
     return this.#applied
-  }
-
-  get touched(): ReadonlyMap<string, readonly (readonly string[])[]> {
-    return new Map([...this.#touched].map(([name, keys]) => [name, [...keys.values()]]))
-  }
-
-  get touchedCount(): number {
-    return this.#touchedCount
-  }
-
-  forgetTouched(): void {
-    this.#touched = new Map()
-    this.#touchedCount = 0
   }
 
   async start(source: StreamSource): Promise<void> {
@@ -108,6 +94,8 @@ export class Follower {
   expectMarker(onReached: () => Promise<void> = async () => undefined): {
     readonly statement: string
     readonly reached: Promise<void>
+    /** Should it still come, nothing is done. */
+    abandon(): void
   } {
     this.assertRunning()
     const nonce = randomBytes(16).toString('hex')
@@ -130,6 +118,7 @@ export class Follower {
     return {
       statement: `select pg_logical_emit_message(false, '${MARKER_PREFIX}', '${nonce}', true)`,
       reached,
+      abandon: () => this.#waiting.get(nonce)?.settle(new Error('nobody waits for the marker any more')),
     }
   }
 
@@ -222,13 +211,10 @@ export class Follower {
       await writeEnd(this.#client, this.#held, this.#to.role, { position: endLsn })
     })
     for (const [name, rows] of fates) {
-      const keys = this.#touched.get(name) ?? new Map<string, readonly string[]>()
-      this.#touched.set(name, keys)
-      for (const { key } of rows) {
-        const text = key.join('\0')
-        if (!keys.has(text)) this.#touchedCount += 1
-        keys.set(text, key)
-      }
+      this.touched.add(
+        name,
+        rows.map(({ key }) => key),
+      )
       this.#applied += rows.length
     }
     await this.#subscription?.acknowledge(endLsn)

@@ -7,8 +7,16 @@ import type { End } from './end.ts'
 import type { Follower } from './follower.ts'
 import { pushSequences, readSequences } from './sequences.ts'
 import type { Sessions } from './session.ts'
-import { compareSnapshots, isOccupied, lockTenant, releaseSnapshot, takeSnapshot } from './snapshots.ts'
+import {
+  compareKeys,
+  compareSnapshots,
+  isOccupied,
+  lockTenant,
+  releaseSnapshot,
+  takeSnapshot,
+} from './snapshots.ts'
 import type { MovedTable } from './tables.ts'
+import type { TouchedKeys } from './touched.ts'
 
 /** The connections that work on one direction of a move. */
 export interface Crossing {
@@ -47,56 +55,69 @@ export async function openCrossing(
 /** Why the tenant could not be locked this time; nothing has happened. */
 export class Occupied extends Error {}
 
+/** `all` rows, with an enumeration of its own; `touched`: those that were written since the last comparison. */
+type Compared = 'all' | 'touched'
+
 /**
  * Proves that both places have the same rows. From then on only rows that are touched have to be compared.
  *
- * @returns milliseconds that a marker took through the log
  * @throws Occupied
  * @throws QuickScaleError `MOVE_STALLED` when the places differ
  */
-export async function rehearse(crossing: Crossing): Promise<number> {
-  const { lagMs, differences } = await compareAtMarker(crossing)
-  if (differences.length === 0) return lagMs
+export async function rehearse(crossing: Crossing, compared: Compared): Promise<void> {
+  const differences = await compareAtMarker(crossing, compared)
+  if (differences.length === 0) return
   throw new QuickScaleError('MOVE_STALLED', { move: crossing.held.id, reason: differences.join('; ') })
 }
 
 /**
- * Compares both places: at one moment, all rows, with an enumeration of its own. The tenant is locked for the few
- * milliseconds in which that moment is fixed.
+ * Compares both places as of one moment. The tenant is locked for the few milliseconds in which that moment is fixed.
  *
+ * @returns in what they differ, in words
  * @throws Occupied
  */
-export async function compareAtMarker(
-  crossing: Crossing,
-): Promise<{ readonly lagMs: number; readonly differences: readonly string[] }> {
-  const { held, from, to, tables, follower, locker, here, there } = crossing
+export async function compareAtMarker(crossing: Crossing, compared: Compared): Promise<readonly string[]> {
+  const { held, from, to, tables, follower, here, there } = crossing
+  const [source, target] = [
+    { client: here, end: from },
+    { client: there, end: to },
+  ]
+  const moment = await fixMoment(crossing)
+  try {
+    return compared === 'all'
+      ? await compareSnapshots(held, tables, source, target)
+      : await compareKeys(tables, moment, source, target)
+  } catch (error) {
+    follower.touched.putBack(moment)
+    throw error
+  } finally {
+    await Promise.all([releaseSnapshot(here), releaseSnapshot(there)])
+  }
+}
+
+/**
+ * From here on `here` and `there` see the same moment.
+ *
+ * @returns the rows that were touched until then
+ */
+async function fixMoment({ held, follower, locker, here, there }: Crossing): Promise<TouchedKeys> {
   if (await isOccupied(here, held.tenantId)) throw new Occupied()
+  let touched: TouchedKeys = new Map()
   const marker = follower.expectMarker(async () => {
     await takeSnapshot(there)
-    follower.forgetTouched()
+    touched = follower.touched.take()
   })
-  const startedAt = performance.now()
   try {
     await lockTenant(locker, held.tenantId, { lastMs: limits.rehearsalMs })
     await takeSnapshot(here)
     await locker.query(`${marker.statement}; commit`)
-  } catch (error) {
-    await releaseLock(locker)
-    await releaseSnapshot(here)
-    throw isLockTimeout(error) ? new Occupied('', { cause: error }) : error
-  }
-  try {
     await marker.reached
-    const lagMs = performance.now() - startedAt
-    const differences = await compareSnapshots(
-      held,
-      tables,
-      { client: here, end: from },
-      { client: there, end: to },
-    )
-    return { lagMs, differences }
-  } finally {
-    await Promise.all([releaseSnapshot(here), releaseSnapshot(there)])
+    return touched
+  } catch (error) {
+    marker.abandon()
+    await Promise.all([releaseLock(locker), releaseSnapshot(here), releaseSnapshot(there)])
+    follower.touched.putBack(touched)
+    throw isLockTimeout(error) ? new Occupied('', { cause: error }) : error
   }
 }
 
@@ -105,9 +126,9 @@ export async function alignSequences({ tables, here, there }: Crossing): Promise
   await pushSequences(there, tables, await readSequences(here, tables))
 }
 
-/** Ends the transaction that holds the tenant's lock, whatever has become of it. */
+/** Ends the transaction that holds the tenant's lock, whatever has become of it; on a dead connection it is over. */
 export async function releaseLock(locker: pg.Client): Promise<void> {
-  await locker.query('rollback')
+  await locker.query('rollback').catch(() => undefined)
 }
 
 /** 55P03: the lock was not to be had; 25P04: the transaction took too long, and its connection is gone. */

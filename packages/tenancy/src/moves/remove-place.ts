@@ -9,6 +9,15 @@ import { countTenantRows } from '../strategies/tenant-rows.ts'
 import { claimEnd, type End, forgetEnd, holdEnd, isWithinDatabase } from './end.ts'
 import type { Sessions } from './session.ts'
 import { readTables } from './tables.ts'
+import type { Throttle } from './throttle.ts'
+
+/** What a place is removed with. */
+export interface RemovalWork {
+  readonly workshop: Workshop
+  readonly sessions: Sessions
+  readonly held: HeldMove
+  readonly throttle: Throttle
+}
 
 /**
  * Takes away a place that the tenant does not live in, rows, fence and what it knows of the move, and looks whether anything is
@@ -16,17 +25,11 @@ import { readTables } from './tables.ts'
  *
  * @throws QuickScaleError `TENANT_REMAINS`
  */
-export async function removePlace(
-  workshop: Workshop,
-  sessions: Sessions,
-  held: HeldMove,
-  end: End,
-): Promise<void> {
-  await claimRemoval(workshop, sessions, held, end)
+export async function removePlace(work: RemovalWork, end: End): Promise<void> {
+  const { workshop, held } = work
+  await claimRemoval(work, end)
   const left =
-    end.strategy === 'database'
-      ? await removeDatabase(workshop, end)
-      : await removeShared(sessions, held, end)
+    end.strategy === 'database' ? await removeDatabase(workshop, end) : await removeShared(work, end)
   if (left.length > 0) {
     throw new QuickScaleError('TENANT_REMAINS', { key: held.tenantId, remains: left.join(', ') })
   }
@@ -36,12 +39,7 @@ export async function removePlace(
  * Makes sure that nobody else has the move, and that whoever takes it over later stops what is done here: each deletion asks for
  * the lease that is written down now.
  */
-async function claimRemoval(
-  workshop: Workshop,
-  sessions: Sessions,
-  held: HeldMove,
-  { role, place }: End,
-): Promise<void> {
+async function claimRemoval({ workshop, sessions, held }: RemovalWork, { role, place }: End): Promise<void> {
   if (await isOpen(workshop, place.database)) {
     await claimEnd(await sessions.open(place.database, 'claim'), held, role, 'planned')
   }
@@ -60,8 +58,7 @@ async function removeDatabase(workshop: Workshop, { place }: End): Promise<strin
 }
 
 async function removeShared(
-  sessions: Sessions,
-  held: HeldMove,
+  { sessions, held, throttle }: RemovalWork,
   { role, strategy, place }: End,
 ): Promise<string[]> {
   const client = await sessions.open(place.database, 'purge')
@@ -87,6 +84,7 @@ async function removeShared(
           )
           return rowCount ?? 0
         })
+        await throttle.pass()
       }
     }
   }

@@ -8,6 +8,8 @@ import type { Servers } from '../strategies/servers.ts'
 /** What values look like as text depends on these; both ends must say the same. */
 const pinned = [
   'jit=off',
+  // What compares all rows of a tenant takes one processor, not all of them.
+  'max_parallel_workers_per_gather=0',
   'DateStyle=ISO,YMD',
   'TimeZone=UTC',
   'IntervalStyle=postgres',

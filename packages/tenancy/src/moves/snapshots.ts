@@ -2,9 +2,10 @@ import type pg from 'pg'
 import type { HeldMove } from '../catalog/moves.ts'
 import { quoteLiteral } from '../identifiers.ts'
 import { limits } from '../limits.ts'
-import { differingTables, digestTables } from './digest.ts'
+import { differingTables, digestKeys, digestTables } from './digest.ts'
 import type { End } from './end.ts'
 import type { MovedTable } from './tables.ts'
+import type { TouchedKeys } from './touched.ts'
 
 /** From here on the client sees what is committed now, until {@link releaseSnapshot}. */
 export async function takeSnapshot(client: pg.ClientBase): Promise<void> {
@@ -22,19 +23,33 @@ export async function importSnapshot(client: pg.ClientBase, snapshot: string): P
   )
 }
 
-/** Both places' rows, as two clients see them, and in what they differ. */
+/** A place, as a client sees it. */
+interface Seen {
+  readonly client: pg.ClientBase
+  readonly end: End
+}
+
+/** Both places' rows, as two clients see them, and in what they differ; one after the other, for those who work beside it. */
 export async function compareSnapshots(
   held: Pick<HeldMove, 'tenantId'>,
   tables: readonly MovedTable[],
-  source: { client: pg.ClientBase; end: End },
-  target: { client: pg.ClientBase; end: End },
+  source: Seen,
+  target: Seen,
 ): Promise<string[]> {
-  const [here, there] = await Promise.all(
-    [source, target].map(({ client, end }) =>
-      digestTables(client, end.place.schemaName, tables, held.tenantId),
-    ),
-  )
-  return differingTables(here ?? new Map(), there ?? new Map())
+  const digest = ({ client, end }: Seen) => digestTables(client, end.place.schemaName, tables, held.tenantId)
+  return differingTables(await digest(source), await digest(target))
+}
+
+/** The same of the rows with these keys only, at both places at once. */
+export async function compareKeys(
+  tables: readonly MovedTable[],
+  keys: TouchedKeys,
+  source: Seen,
+  target: Seen,
+): Promise<string[]> {
+  const digest = ({ client, end }: Seen) => digestKeys(client, end.place.schemaName, tables, keys)
+  const [here, there] = await Promise.all([digest(source), digest(target)])
+  return differingTables(here, there)
 }
 
 /**

@@ -29,7 +29,7 @@ import {
   type NewSlot,
 } from './stream/slot.ts'
 import { countRows, fingerprintOf, type MovedTable, readMigrationsOf, readTables } from './tables.ts'
-import { createThrottle } from './throttle.ts'
+import type { Throttle } from './throttle.ts'
 
 /** What a step works with. */
 export interface StepWork {
@@ -37,8 +37,8 @@ export interface StepWork {
   readonly held: HeldMove
   readonly sessions: Sessions
   readonly reporter: Reporter
-  /** Part of the time that a copy uses; see createThrottle(). */
-  readonly copyShare: number
+  /** Rests, so that those who work beside the move notice little of it. */
+  readonly throttle: Throttle
   /** Ends what an earlier holder may have opened since it was shut out. */
   evict(): Promise<void>
 }
@@ -64,7 +64,7 @@ export async function copyStep(work: StepWork): Promise<void> {
     watcher,
     reader,
     writer,
-    throttle: createThrottle(work.copyShare),
+    throttle: work.throttle,
     signal: reporter.signal,
     onProgress: (progress) => reporter.tell(progress),
   })
@@ -156,31 +156,31 @@ export async function returnStep(work: StepWork): Promise<void> {
 }
 
 /** `cancelling`: takes away what was made at the target; the tenant lives at the source. */
-export async function cancelStep({ workshop, held, sessions }: StepWork): Promise<void> {
+export async function cancelStep(work: StepWork): Promise<void> {
+  const { workshop, held, sessions } = work
   const source = endOf(held, 'source')
   const here = await sessions.open(source.place.database, 'cancel')
   await removeStream(here, held, 'source')
-  await clear({ workshop, held, sessions }, 'target')
+  await clear(work, 'target')
   await forgetEnd(here, held, 'source')
   const state = held.switchedAt === null ? 'cancelled' : 'returned'
   await recordMove(workshop.catalog.db, held, { state, finished: true })
 }
 
 /** `purging`: takes away what is left at the source; the tenant lives at the target. */
-export async function purgeStep({ workshop, held, sessions }: StepWork): Promise<void> {
+export async function purgeStep(work: StepWork): Promise<void> {
+  const { workshop, held, sessions } = work
   const target = endOf(held, 'target')
   const there = await sessions.open(target.place.database, 'purge')
   await removeStream(there, held, 'target')
-  await clear({ workshop, held, sessions }, 'source')
+  await clear(work, 'source')
   await forgetEnd(there, held, 'target')
   await recordMove(workshop.catalog.db, held, { state: 'done', finished: true, failure: null })
 }
 
 /** One end, with its stream, if it is still there. */
-async function clear(
-  { workshop, held, sessions }: Pick<StepWork, 'workshop' | 'held' | 'sessions'>,
-  role: EndRole,
-): Promise<void> {
+async function clear(work: StepWork, role: EndRole): Promise<void> {
+  const { workshop, held, sessions } = work
   const database = role === 'source' ? held.sourceDatabase : held.targetDatabase
   // An earlier attempt has come so far.
   if (database === null) return
@@ -188,7 +188,7 @@ async function clear(
   if (database.ready && (await isOpen(workshop, database))) {
     await removeStream(await sessions.open(database, 'purge'), held, role)
   } else if (end.strategy !== 'database') return
-  await removePlace(workshop, sessions, held, end)
+  await removePlace(work, end)
 }
 
 /** What is written at an end from now on; the publication first, because the slot looks at those of its own time. */
@@ -253,23 +253,29 @@ async function crossWhenReady(
   switchOver: () => Promise<void>,
 ): Promise<void> {
   const { follower, here } = crossing
-  let [rehearsals, failed] = [0, 0]
+  let [rehearsals, followUps, failed] = [0, 0, 0]
   let proven = false
   for (;;) {
     reporter.signal.throwIfAborted()
     const lagMs = await follower.reachNow(here)
     reporter.tell({ changesApplied: follower.applied, lagMs: Math.round(lagMs) })
     try {
-      if (!proven || follower.touchedCount > limits.cutoverKeysMax) {
+      if (!proven || follower.touched.count > limits.cutoverKeysMax) {
         if (rehearsals >= limits.rehearsalsMax)
           throw stalled(held, 'the tenant writes faster than it can be compared')
-        await rehearse(crossing)
-        rehearsals += 1
+        await rehearse(crossing, 'all')
+        ;[rehearsals, followUps] = [rehearsals + 1, 0]
         await alignSequences(crossing)
         await announceArrival(workshop.catalog.db, held.id)
         // Opening connections takes longer than switching.
         await sleep(limits.arrivalNoticeMs)
         proven = true
+        continue
+      }
+      // What is compared now need not be while the tenant waits; of a busy one some rows always remain.
+      if (follower.touched.count > limits.cutoverKeysFew && followUps < limits.followUpsMax) {
+        followUps += 1
+        await rehearse(crossing, 'touched')
         continue
       }
       if (lagMs > limits.cutoverLagMsMax) {

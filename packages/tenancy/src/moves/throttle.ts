@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Slows a copy down, so that those who work beside it notice little of it. */
+/** Slows a copy, or a removal, down, so that those who work beside it notice little of it. */
 export interface Throttle {
-  /** Settles when so many more bytes may go. */
-  pass(bytes: number): Promise<void>
+  /** To be called between pieces of work; settles when the next one may begin. */
+  pass(): Promise<void>
 }
 
 /**

@@ -70,7 +70,7 @@ async function compare(
   for (let attempt = 1; attempt <= limits.cutoversMax; attempt += 1) {
     signal?.throwIfAborted()
     try {
-      const { differences } = await compareAtMarker(crossing)
+      const differences = await compareAtMarker(crossing, 'all')
       await crossing.follower.stop()
       return { move: held.id, tables: crossing.tables.length, differences }
     } catch (error) {
