@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Adoption, adoptSchemas } from '../src/layout/adopt.ts'
 import { findAffectedIndexes } from '../src/layout/affected-indexes.ts'
@@ -182,6 +183,18 @@ test('what fails half way leaves the schemas as they were', async () => {
   await expect(adoptSchemas(database.admin, missing)).rejects.toThrow()
   const { rows } = await database.admin.query('select name from first_source.item')
   expect(rows).toEqual([{ name: 'a row without a tenant' }])
+})
+
+test('a GIN index of shared tables is said to look among all rows of the tenant', async () => {
+  const words =
+    'create table page (id integer primary key, words tsvector); create index on page using gin (words);'
+  for (const kind of ['rls', 'schema'] as const) {
+    const place = await database.place(kind === 'rls' ? { kind } : { kind, tenantId: randomUUID() }, words)
+    const [found] = await findAffectedIndexes(database.admin, place)
+    expect(found?.operators).toContain('@@')
+    expect(/all rows of the tenant/.test(found?.reason ?? '')).toBe(kind === 'rls')
+    expect(/schema or database/.test(found?.remedies.join() ?? '')).toBe(kind === 'rls')
+  }
 })
 
 test('an index is affected by its operators where a policy stands before it, and only there', async () => {

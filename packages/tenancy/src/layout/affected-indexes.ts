@@ -41,16 +41,17 @@ export async function findAffectedIndexes(
   if (wall.kind === 'database') return []
   const { rows } = await client.query<Row>(indexOperators, [schema])
   const byIndex = Map.groupBy(rows, ({ index }) => index)
-  return [...byIndex.values()].flatMap(describe)
+  return [...byIndex.values()].flatMap((found) => describe(found, wall))
 }
 
-function describe(rows: readonly Row[]): AffectedIndex[] {
+function describe(rows: readonly Row[], wall: Wall): AffectedIndex[] {
   const [first] = rows
   if (first === undefined) return []
   const { index, table, leakyFunctions } = first
   const leaky = leakyFunctions.length > 0 ? rows : rows.filter(({ leakproof }) => !leakproof)
   const operators = [...new Set(leaky.map(({ operator }) => operator))]
   if (operators.length === 0) return []
+  const searchesTenant = wall.kind === 'rls' && first.method === 'gin'
   const cause =
     leakyFunctions.length > 0
       ? `its expression calls ${leakyFunctions.join(', ')}`
@@ -60,8 +61,18 @@ function describe(rows: readonly Row[]): AffectedIndex[] {
       index,
       table,
       operators,
-      reason: `${cause}: not LEAKPROOF, so evaluated after the policy and never inside the index`,
-      remedies: remediesOf(first, leaky),
+      reason:
+        `${cause}: not LEAKPROOF, so evaluated after the policy and never inside the index` +
+        (searchesTenant ? '; and what it is asked for, it looks for among all rows of the tenant' : ''),
+      remedies: [
+        ...remediesOf(first, leaky),
+        ...(searchesTenant
+          ? [
+              'Give tenants with a million rows the schema or database strategy: a GIN index is twice as fast there.',
+            ]
+          : []),
+        'Give tenants that need the index the database strategy.',
+      ],
     },
   ]
 }
@@ -86,6 +97,5 @@ function remediesOf({ leakyFunctions }: Row, leaky: readonly Row[]): string[] {
     ...(markable
       ? ['Let a superuser run tenancy.migrate(): it marks the operators that are known to be safe LEAKPROOF.']
       : []),
-    'Give tenants that need the index the database strategy.',
   ]
 }
