@@ -1,31 +1,7 @@
 // What a careless or hostile application does to a connection that others will use after it.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Strategy, Tenancy } from '../src/index.ts'
-import { classify } from '../src/session/classifier.ts'
 import { type NoteTables, strategies, TestInstallation } from './support/installation.ts'
-
-describe('the parser', () => {
-  const deep = (index: number) => `select ${index}${'+1'.repeat(100_000)}`
-
-  test('survives texts that are too much for it, and refuses only those', async () => {
-    for (let index = 0; index < 80; index += 1) {
-      const { refusal } = await classify(deep(index))
-      expect(refusal, String(index)).toBe('it is nested too deeply')
-    }
-    expect(await classify('select 1 as still_there')).toMatchObject({ refusal: null })
-  })
-
-  test('answers those who were merely waiting when it broke', async () => {
-    const answers = await Promise.all(
-      Array.from({ length: 30 }, (_, index) =>
-        classify(index % 10 === 5 ? deep(1_000 + index) : `select ${index} as a`),
-      ),
-    )
-    expect(answers.map(({ refusal }) => refusal === null)).toEqual(
-      answers.map((_, index) => index % 10 !== 5),
-    )
-  })
-})
 
 describe.each(strategies)('a connection used carelessly under the %s strategy', (strategy: Strategy) => {
   let installation: TestInstallation

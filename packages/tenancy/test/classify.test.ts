@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { loadModule } from 'libpg-query'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { classify } from '../src/session/classifier.ts'
 import { classifyText } from '../src/session/classify.ts'
 
 beforeAll(loadModule)
@@ -109,6 +110,29 @@ describe('classification', () => {
         ).toBe(true)
       }),
       { numRuns: 500 },
+    )
+  })
+})
+
+describe('the parser', () => {
+  const deep = (index: number) => `select ${index}${'+1'.repeat(100_000)}`
+
+  test('survives texts that are too much for it, and refuses only those', async () => {
+    for (let index = 0; index < 20; index += 1) {
+      const { refusal } = await classify(deep(index))
+      expect(refusal, String(index)).toBe('it is nested too deeply')
+    }
+    expect(await classify('select 1 as still_there')).toMatchObject({ refusal: null })
+  })
+
+  test('answers those who were merely waiting when it broke', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, index) =>
+        classify(index % 10 === 5 ? deep(1_000 + index) : `select ${index} as a`),
+      ),
+    )
+    expect(answers.map(({ refusal }) => refusal === null)).toEqual(
+      answers.map((_, index) => index % 10 !== 5),
     )
   })
 })
