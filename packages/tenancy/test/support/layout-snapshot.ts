@@ -74,6 +74,11 @@ export function inSilo(line: string): string {
     .replace(/^(index CREATE INDEX .* btree) \(tenant_id, /, '$1 (')
 }
 
+/** A line of the shape of shared tables as it is to be in a schema of the tenant's own. */
+export function inOwnSchema(line: string): string {
+  return line.replace(/^(index CREATE INDEX .* (?:gin|gist)) \(tenant_id, /, '$1 (')
+}
+
 /** One kind of line of the shape, for comparing with what is expected. */
 export async function shapeLines(client: pg.Client, place: TestPlace, kind: string): Promise<string[]> {
   const lines = await snapshotOfShape(client, place)
