@@ -3,7 +3,6 @@ import { findMove, type HeldMove, leaseMove, recordMove, requestMove, reviewMove
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { isFinished, type Move, type MoveProgress, type MoveState } from '../move.ts'
-import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { UnexpectedRelation } from './changes.ts'
 import { claimEnd, endOf } from './end.ts'
@@ -100,7 +99,7 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
   try {
     reporter.signal.throwIfAborted()
     await evict(workshop, held)
-    await withSessions(workshop.servers, held, (sessions) =>
+    await withSessions(workshop, held, (sessions) =>
       step({
         workshop,
         held,
@@ -117,10 +116,8 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
 
 /** Ends what an earlier holder still has open at both ends. */
 export async function evict(workshop: Workshop, held: HeldMove): Promise<void> {
-  for (const database of [held.sourceDatabase, held.targetDatabase]) {
-    if (database?.ready && (await isOpen(workshop, database))) {
-      await evictEarlierHolder(workshop.servers, held, database)
-    }
+  for (const server of new Set([held.source.server, held.target.server])) {
+    await evictEarlierHolder(workshop.servers, held, server)
   }
 }
 

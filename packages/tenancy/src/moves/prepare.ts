@@ -7,7 +7,7 @@ import { streamNames } from '../move.ts'
 import { handlers } from '../placements/handlers.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { claimEnd, type End, endOf, isWithinDatabase } from './end.ts'
-import type { Sessions } from './session.ts'
+import { apart, asHolder, type Sessions } from './session.ts'
 import { dropPublication, dropSlot } from './stream/slot.ts'
 import { differencesBetween, type MovedTable, readMigrationsOf, readTables } from './tables.ts'
 
@@ -37,21 +37,25 @@ export async function prepare(
   await dropPublication(here, streamNames(held.id, 'source').publication)
   await recordMove(workshop.catalog.db, held, { state: 'copying' })
 
-  const target = await makeTarget(workshop, held)
-  const there = await sessions.open(target.place.database, 'target')
-  await claimEnd(there, held, 'target', 'planned')
-  // One that claimed before us may have begun to write here.
-  await evict()
-  const tables = await readTables(here, source.place.schemaName)
-  const differences = differencesBetween(tables, await readTables(there, target.place.schemaName))
-  const [applied, wanted] = [
-    await readMigrationsOf(here, source.place.schemaName),
-    await readMigrationsOf(there, target.place.schemaName),
-  ]
-  if (applied !== wanted) differences.push('the two places have different migrations: run migrate() first')
-  if (differences.length > 0) {
-    throw new QuickScaleError('MOVE_REFUSED', { key: held.tenantId, reasons: differences.join('; ') })
-  }
+  // Not beside a migration: after it one of the two would still be as it was.
+  const { target, there, tables } = await apart(workshop, held, async () => {
+    const target = await makeTarget(workshop, held)
+    const there = await sessions.open(target.place.database, 'target')
+    await claimEnd(there, held, 'target', 'planned')
+    // One that claimed before us may have begun to write here.
+    await evict()
+    const tables = await readTables(here, source.place.schemaName)
+    const differences = differencesBetween(tables, await readTables(there, target.place.schemaName))
+    const [applied, wanted] = [
+      await readMigrationsOf(here, source.place.schemaName),
+      await readMigrationsOf(there, target.place.schemaName),
+    ]
+    if (applied !== wanted) differences.push('the two places have different migrations: run migrate() first')
+    if (differences.length > 0) {
+      throw new QuickScaleError('MOVE_REFUSED', { key: held.tenantId, reasons: differences.join('; ') })
+    }
+    return { target, there, tables }
+  })
   await emptyTarget(there, held, target, tables)
   return { source, target, tables }
 }
@@ -59,9 +63,14 @@ export async function prepare(
 async function makeTarget(workshop: Workshop, held: HeldMove): Promise<End> {
   const target = endOf(held, 'target')
   const within = isWithinDatabase(held)
-  await handlers[target.strategy].build(workshop, held.tenantId, target.place, async (client) => {
-    if (!within) await insertPendingFence(client, held, target)
-  })
+  await handlers[target.strategy].build(
+    asHolder(workshop, held),
+    held.tenantId,
+    target.place,
+    async (client) => {
+      if (!within) await insertPendingFence(client, held, target)
+    },
+  )
   // A database that has just been made has its credential now.
   const { server, name } = target.place.database
   const database = await findDatabase(workshop.catalog.db, server, name)

@@ -1,9 +1,18 @@
+/**
+ * Connections of a mover, and how it loses them. Each bears the move's name and its lease, and is used only after the catalog has
+ * been asked whether that lease is still the newest. Whoever takes a move over raises the lease first, and then ends all
+ * connections with an older one: so what an earlier holder opened before is ended, and what it opens later it does not use. No
+ * statement of an earlier holder begins after that, not even one that no transaction could guard, like CREATE DATABASE.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import type { HeldMove } from '../catalog/moves.ts'
+import { type HeldMove, reviewMove } from '../catalog/moves.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
+import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
+import { migrationLock } from '../placements/install.ts'
 import type { Servers } from '../strategies/servers.ts'
+import type { Workshop } from '../strategies/strategy.ts'
 
 /** What values look like as text depends on these; both ends must say the same. */
 const pinned = [
@@ -45,54 +54,88 @@ function nameOf({ id, lease }: Holder): string {
   return `move ${id} ${lease} `
 }
 
-/**
- * Ends what an earlier holder of the move still has open in a database, so that nothing it has begun is done beside the next one's
- * work.
- */
+/** Ends what an earlier holder of the move still has open on a server. */
 export async function evictEarlierHolder(
-  servers: Pick<Servers, 'connected'>,
+  servers: Pick<Servers, 'onServer'>,
   holder: Holder,
-  database: DatabaseRecord,
+  server: string,
 ): Promise<void> {
-  await servers.connected(database, (client) =>
+  await servers.onServer(server, (client) =>
     client.query(
       `select pg_terminate_backend(pid, $2) from pg_stat_activity
-        where starts_with(application_name, $1) and not starts_with(application_name, $3)
-          and datname = current_database()`,
+        where starts_with(application_name, $1) and not starts_with(application_name, $3)`,
       [`move ${holder.id} `, limits.terminationWaitMs, nameOf(holder)],
     ),
   )
 }
 
+/** @throws QuickScaleError `MOVE_TAKEN_OVER` */
+async function assertHeld(db: Workshop['catalog']['db'], holder: Holder): Promise<void> {
+  if ((await reviewMove(db, holder)) === null)
+    throw new QuickScaleError('MOVE_TAKEN_OVER', { move: holder.id })
+}
+
+/** The workshop for what a holder of a move has made or taken away by others: their connections are the holder's. */
+export function asHolder(workshop: Workshop, holder: Holder): Workshop {
+  const { catalog, servers } = workshop
+  const owned = async <C extends pg.ClientBase, T>(client: C, work: (client: C) => Promise<T>) => {
+    await client.query("select set_config('application_name', $1, false)", [`${nameOf(holder)}build`])
+    await assertHeld(catalog.db, holder)
+    const result = await work(client)
+    // It may be kept for others. When the work fails it is not.
+    await client.query('reset application_name')
+    return result
+  }
+  return {
+    ...workshop,
+    servers: {
+      ...servers,
+      connected: (database, work) => servers.connected(database, (client) => owned(client, work)),
+      pooled: (database, work) => servers.pooled(database, (client) => owned(client, work)),
+      onServer: (server, work) => servers.onServer(server, (client) => owned(client, work)),
+    },
+  }
+}
+
+/**
+ * Makes or takes away a database while nobody goes through all of them: no migration, and no replacement of keys, which would pass
+ * over one that is not there yet, and trip over one that goes.
+ */
+export async function apart<T>({ catalog }: Workshop, { id }: Holder, work: () => Promise<T>): Promise<T> {
+  return await catalog.locked({ exclusive: `move ${id}`, shared: migrationLock }, work)
+}
+
 /** The connections of one piece of work; all end with it. */
 export class Sessions {
-  readonly #servers: Pick<Servers, 'of'>
+  readonly #workshop: Pick<Workshop, 'servers' | 'catalog'>
   readonly #holder: Holder
   readonly #clients: pg.Client[] = []
   readonly #closing: (() => Promise<void>)[] = []
 
-  constructor(servers: Pick<Servers, 'of'>, holder: Holder) {
-    this.#servers = servers
+  constructor(workshop: Pick<Workshop, 'servers' | 'catalog'>, holder: Holder) {
+    this.#workshop = workshop
     this.#holder = holder
   }
 
+  /** @throws QuickScaleError `MOVE_TAKEN_OVER` */
   async open(database: DatabaseRecord, purpose: string): Promise<pg.Client> {
-    return await this.#connect(await sessionConfig(this.#servers, this.#holder, database, purpose))
+    return await this.#connect(await sessionConfig(this.#workshop.servers, this.#holder, database, purpose))
   }
 
   async #connect(config: pg.ClientConfig): Promise<pg.Client> {
     const client = new pg.Client(config)
     // A lost connection is reported by the query on it; an 'error' that nobody listens to ends Node.
     client.on('error', () => undefined)
-    await client.connect()
     this.#clients.push(client)
+    await client.connect()
+    await assertHeld(this.#workshop.catalog.db, this.#holder)
     return client
   }
 
   /** A connection that takes replication commands. */
   async openReplication(database: DatabaseRecord): Promise<pg.Client> {
     const config = {
-      ...(await sessionConfig(this.#servers, this.#holder, database, 'slot')),
+      ...(await sessionConfig(this.#workshop.servers, this.#holder, database, 'slot')),
       replication: 'database',
     }
     return await this.#connect(config)
@@ -118,11 +161,11 @@ async function endNow(client: pg.Client): Promise<void> {
 
 /** Runs `work` with connections that end with it. */
 export async function withSessions<T>(
-  servers: Pick<Servers, 'of'>,
+  workshop: Pick<Workshop, 'servers' | 'catalog'>,
   holder: Holder,
   work: (sessions: Sessions) => Promise<T>,
 ): Promise<T> {
-  const sessions = new Sessions(servers, holder)
+  const sessions = new Sessions(workshop, holder)
   try {
     return await work(sessions)
   } finally {

@@ -44,7 +44,7 @@ export async function verifyMove(
   assertOpen(held)
   try {
     await evict(workshop, held)
-    return await withSessions(workshop.servers, held, (sessions) =>
+    return await withSessions(workshop, held, (sessions) =>
       compare({ workshop, held, sessions, evict: () => evict(workshop, held) }, signal),
     )
   } catch (error) {

@@ -13,7 +13,7 @@ import type { StrategyHandler, Workshop } from './strategy.ts'
 import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 
 /** The newest one of each database, by its id, drawn when its first schema was made. */
-const blueprints = new WeakMap<Workshop, Map<string, Blueprint>>()
+const blueprints = new WeakMap<Workshop['catalog'], Map<string, Blueprint>>()
 
 /** A schema of its own in a shared database. */
 export const schema: StrategyHandler = {
@@ -21,8 +21,8 @@ export const schema: StrategyHandler = {
   build: async (workshop, tenantId, place, finish) => {
     await ensureShared(workshop, place)
     const files = await workshop.migrations()
-    const drawn = blueprints.get(workshop) ?? new Map<string, Blueprint>()
-    blueprints.set(workshop, drawn)
+    const drawn = blueprints.get(workshop.catalog) ?? new Map<string, Blueprint>()
+    blueprints.set(workshop.catalog, drawn)
     const own = { schema: place.schemaName, tenantId }
     await workshop.servers.pooled(place.database, async (client) => {
       const known = drawn.get(place.database.id)

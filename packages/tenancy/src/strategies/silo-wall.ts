@@ -23,7 +23,7 @@ interface KnownWall {
 }
 
 /** By server: the newest one. */
-const walls = new WeakMap<Workshop, Map<string, KnownWall>>()
+const walls = new WeakMap<Workshop['catalog'], Map<string, KnownWall>>()
 
 /** Raises the wall of a clone after a look at its tables, and remembers how. */
 export async function raiseWall(
@@ -39,8 +39,8 @@ export async function raiseWall(
   const named = statements.some((text) => text.includes(tenantId))
   // A clone whose wall stood already, or that has other migrations than ours, says nothing about the next one.
   if (!named || !(await hasJust(client, place, files))) return
-  const known = walls.get(workshop) ?? new Map<string, KnownWall>()
-  walls.set(workshop, known)
+  const known = walls.get(workshop.catalog) ?? new Map<string, KnownWall>()
+  walls.set(workshop.catalog, known)
   known.set(place.database.server, { key: blueprintKey(files), tenantId, text: statements.join(SEPARATOR) })
 }
 
@@ -55,7 +55,7 @@ export async function raiseKnownWall(
   { tenantId, place }: Clone,
   files: readonly MigrationFile[],
 ): Promise<boolean> {
-  const known = walls.get(workshop)?.get(place.database.server)
+  const known = walls.get(workshop.catalog)?.get(place.database.server)
   if (place.database.ready || known?.key !== blueprintKey(files)) return false
   if (!(await hasJust(client, place, files))) return false
   if (await isWalled(client)) return false
