@@ -79,7 +79,10 @@ describe('a mover that lives on and has lost its move', () => {
   async function untilMaking(to: 'schema' | 'database'): Promise<void> {
     if (to === 'schema') return await untilWaiting('-- Whoever holds')
     const refusals = () =>
-      installation.inCatalog("select from pg_stat_activity where starts_with(query, 'create database')")
+      installation.inCatalog(
+        "select from pg_stat_activity where starts_with(query, 'create database') and strpos(query, $1) > 0",
+        [`${installation.name}_template`],
+      )
     await expect.poll(async () => (await refusals()).rowCount, { timeout: 10_000 }).toBeGreaterThan(0)
   }
 
