@@ -88,6 +88,8 @@ export const limits = {
   /** Changes that are applied together, and that may wait for it. */
   applyBatchMax: 10_000,
   applyBacklogMax: 50_000,
+  /** How often one mover throws a copy away and begins anew, before it says why and stops. */
+  moveRestartsMax: 3,
   /** How often a mover looks for requests and writes its progress down. */
   moveProgressMs: 500,
   /** How long the making of a replication slot may wait for transactions of the whole server. */

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { PlacesDiffer } from './begin-anew.ts'
 import type { RowFate } from './changes.ts'
 import type { Value } from './stream/pgoutput.ts'
 import type { MovedTable } from './tables.ts'
@@ -61,7 +62,7 @@ async function completeRows(
   const known = new Map(rows.map((row) => [at.map((index) => row[index] ?? '').join('\0'), row]))
   const completed = partial.map(({ fate, row }) => {
     const found = known.get((fate.before ?? fate.key).join('\0'))
-    if (found === undefined) throw new Error(`a row of ${table.name} that was changed is not there`)
+    if (found === undefined) throw new PlacesDiffer([`a row of ${table.name} that was changed is not there`])
     return row.map((value, index) => (value === undefined ? found[index] : value))
   })
   return [...whole, ...completed]

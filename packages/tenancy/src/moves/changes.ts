@@ -1,3 +1,4 @@
+import { TablesChanged } from './begin-anew.ts'
 import type { Message, Relation, Value } from './stream/pgoutput.ts'
 import type { MovedTable } from './tables.ts'
 
@@ -29,7 +30,7 @@ export class Changes {
 
   add(message: Extract<Message, { kind: 'insert' | 'update' | 'delete' }>): void {
     const layout = this.#tables.get(message.relation.name)
-    if (layout === undefined) throw new UnexpectedRelation(message.relation.name)
+    if (layout === undefined) throw new TablesChanged(`table ${message.relation.name} was not there`)
     const places = placesOf(layout, message.relation)
     const keyOf = (values: readonly Value[]) => places.key.map((at) => values[at] ?? '')
     if (message.kind === 'delete') {
@@ -63,9 +64,6 @@ export class Changes {
   }
 }
 
-/** The source's tables are others than when the move began: a migration has come between. */
-export class UnexpectedRelation extends Error {}
-
 interface TableLayout {
   readonly table: MovedTable
   readonly places: WeakMap<Relation, Places>
@@ -82,11 +80,12 @@ function placesOf({ table, places }: TableLayout, relation: Relation): Places {
   if (known !== undefined) return known
   const placeOf = (name: string) => {
     const at = relation.columns.indexOf(name)
-    if (at === -1) throw new UnexpectedRelation(`${table.name}.${name}`)
+    if (at === -1) throw new TablesChanged(`column ${table.name}.${name} is gone`)
     return at
   }
   const found = { columns: table.columns.map(({ name }) => placeOf(name)), key: table.key.map(placeOf) }
-  if (relation.columns.length !== found.columns.length) throw new UnexpectedRelation(table.name)
+  if (relation.columns.length !== found.columns.length)
+    throw new TablesChanged(`table ${table.name} has other columns`)
   places.set(relation, found)
   return found
 }

@@ -2,6 +2,7 @@ import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { MoveState } from '../move.ts'
 import { admitToTables, loginRoles } from '../strategies/databases.ts'
+import { PlacesDiffer } from './begin-anew.ts'
 import { type End, isWithinDatabase } from './end.ts'
 import { alignSequences, type Crossing, isLockTimeout, Occupied, releaseLock } from './rehearse.ts'
 import { readSequences, sequencesBehind } from './sequences.ts'
@@ -28,6 +29,7 @@ export interface Decision {
  *
  * @returns milliseconds that the lock was held
  * @throws Occupied when somebody is inside who does not leave; nothing has happened
+ * @throws PlacesDiffer
  * @throws QuickScaleError `MOVE_STALLED`, `MOVE_TAKEN_OVER`
  */
 export async function cutOver(crossing: Crossing, decision: Decision): Promise<number> {
@@ -68,21 +70,17 @@ async function endIntruders({ from, locker }: Crossing): Promise<void> {
 
 /** What is at the source is asked for on two connections at once: sequences look the same to all of them. */
 async function compareTouched(crossing: Crossing): Promise<void> {
-  const { held, from, to, tables, follower, locker, here, there } = crossing
+  const { from, to, tables, follower, locker, here, there } = crossing
   const { keys } = follower.touched
   const [differing, sequencesHere, sequencesThere] = await Promise.all([
     compareKeys(tables, keys, { client: locker, end: from }, { client: there, end: to }),
     readSequences(here, tables),
     readSequences(there, tables),
   ])
-  const differences = [
-    ...differing,
-    ...sequencesBehind(tables, sequencesHere, sequencesThere).map(
-      (name) => `the sequence of ${name} is behind`,
-    ),
-  ]
-  if (differences.length === 0) return
-  throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: differences.join('; ') })
+  if (differing.length > 0) throw new PlacesDiffer(differing)
+  // Ids were given out since it was pushed: the next attempt pushes it again.
+  const [behind] = sequencesBehind(tables, sequencesHere, sequencesThere)
+  if (behind !== undefined) throw new Occupied(`the sequence of ${behind} is behind`)
 }
 
 /**

@@ -2,21 +2,22 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { findMove, type HeldMove, leaseMove, recordMove, requestMove, reviewMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import { isFinished, type Move, type MoveProgress, type MoveState } from '../move.ts'
+import { type EndRole, isFinished, type Move, type MoveProgress, type MoveState } from '../move.ts'
+import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { UnexpectedRelation } from './changes.ts'
+import { asksToBeginAnew } from './begin-anew.ts'
 import { claimEnd, endOf } from './end.ts'
 import { CancelRequested, Reporter } from './reporter.ts'
-import { evictEarlierHolder, withSessions } from './session.ts'
+import { asHolder, evictEarlierHolder, withSessions } from './session.ts'
 import {
   arriveStep,
   cancelStep,
   copyStep,
   purgeStep,
+  removeStream,
   returnStep,
   type StepWork,
   switchStep,
-  TablesChanged,
 } from './steps.ts'
 import { createThrottle } from './throttle.ts'
 
@@ -56,18 +57,18 @@ export async function driveMove(workshop: Workshop, id: string, options: DriveOp
   const { db } = workshop.catalog
   let refusal: unknown = null
   let held: HeldMove | null = await settleState(workshop, await leaseMove(db, id))
-  for (let failures = 0; held !== null; ) {
+  for (const attempts: Attempts = { failures: 0, restarts: 0 }; held !== null; ) {
     const current: HeldMove = held
     const step = steps[current.state]
     if (step === undefined) break
     try {
       await runStep(workshop, current, step, options)
-      failures = 0
+      attempts.failures = 0
       const after = await reviewMove(db, current)
       held = after === null ? null : await settleState(workshop, after)
     } catch (error) {
-      failures += 1
-      refusal = (await recover(workshop, current, error, failures)) ?? refusal
+      attempts.failures += 1
+      refusal = (await recover(workshop, current, error, attempts)) ?? refusal
       options.signal?.throwIfAborted()
       held = await settleState(workshop, await leaseMove(db, id))
     }
@@ -146,6 +147,14 @@ async function settleState(workshop: Workshop, held: HeldMove): Promise<HeldMove
   return held
 }
 
+/** What one driver has tried. */
+interface Attempts {
+  /** Steps that have failed since the last one that did not. */
+  failures: number
+  /** How often the copy was thrown away. */
+  restarts: number
+}
+
 /**
  * Decides how it goes on after a step has failed: again, from the beginning, back, or not at all.
  *
@@ -155,21 +164,16 @@ async function recover(
   workshop: Workshop,
   held: HeldMove,
   error: unknown,
-  failures: number,
+  attempts: Attempts,
 ): Promise<unknown> {
   const { db } = workshop.catalog
   const cause = unwrap(error)
   // Whoever has asked for it takes the move over: to take it back from him again would only hold both up.
   if (cause instanceof CancelRequested)
     throw new QuickScaleError('MOVE_TAKEN_OVER', { move: held.id }, { cause })
-  if (cause instanceof TablesChanged || cause instanceof UnexpectedRelation) {
-    if (!beforeSwitch.has(held.state)) return await giveUp(workshop, held, cause)
-    if (failures > limits.attemptsMax) return await giveUp(workshop, held, cause)
-    const known = await workshop.servers.connected(endOf(held, 'source').place.database, (client) =>
-      claimEnd(client, { ...held, lease: held.lease + 1 }, 'source', 'planned'),
-    )
-    if (known.state !== 'switched') await recordMove(db, held, { state: 'planned' })
-    return null
+  if (asksToBeginAnew(cause)) {
+    if (beforeSwitch.has(held.state)) return await beginAnew(workshop, held, cause, attempts)
+    return await giveUp(workshop, held, cause)
   }
   if (cause instanceof QuickScaleError) {
     if (cause.code === 'MOVE_TAKEN_OVER') throw cause
@@ -180,16 +184,37 @@ async function recover(
     }
     if (cause.code === 'MOVE_STALLED') return await giveUp(workshop, held, cause)
   }
-  if (failures > limits.attemptsMax) return await giveUp(workshop, held, cause)
-  await sleep(limits.retryPauseMsMax * failures)
+  if (attempts.failures > limits.attemptsMax) return await giveUp(workshop, held, cause)
+  await sleep(limits.retryPauseMsMax * attempts.failures)
   // Whoever took the move over has ended our connections, which looks like any other failure: it must not be taken back.
   await recordMove(db, held, { progress: {} })
   return null
 }
 
+/** What the target has is thrown away. Something that comes between again and again has to be looked at. */
+async function beginAnew(
+  workshop: Workshop,
+  held: HeldMove,
+  cause: Error,
+  attempts: Attempts,
+): Promise<unknown> {
+  attempts.restarts += 1
+  const known = await workshop.servers.connected(endOf(held, 'source').place.database, (client) =>
+    claimEnd(client, held, 'source', 'planned'),
+  )
+  if (known.state === 'switched') return null
+  await recordMove(workshop.catalog.db, held, { state: 'planned' })
+  if (attempts.restarts <= limits.moveRestartsMax) return null
+  return await giveUp(workshop, { ...held, state: 'planned' }, cause)
+}
+
 /** The move stays as it is, and can be resumed. A tenant that cannot go back lives where it is. */
 async function giveUp(workshop: Workshop, held: HeldMove, error: unknown): Promise<never> {
-  const failure = error instanceof Error ? error.message : String(error)
+  const reason = error instanceof Error ? error.message : String(error)
+  // A copy that is not complete begins anew: nobody needs the log that is kept for it.
+  const kept =
+    beforeSwitch.has(held.state) && held.state !== 'streaming' ? await dropStreams(workshop, held) : []
+  const failure = [reason, ...kept].join('; ')
   const stays = held.state === 'returning' && !(await hasReturned(workshop, held))
   await recordMove(workshop.catalog.db, held, {
     failure,
@@ -197,6 +222,23 @@ async function giveUp(workshop: Workshop, held: HeldMove, error: unknown): Promi
   })
   if (error instanceof QuickScaleError) throw error
   throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: failure }, { cause: error })
+}
+
+/** @returns what could not be dropped, in words */
+async function dropStreams(workshop: Workshop, held: HeldMove): Promise<string[]> {
+  const { servers } = asHolder(workshop, held)
+  const drop = async (role: EndRole): Promise<string[]> => {
+    const { place } = endOf(held, role)
+    try {
+      if (!(await isOpen({ servers }, place.database))) return []
+      await servers.connected(place.database, (client) => removeStream(client, held, role))
+      return []
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      return [`its replication slot in ${place.database.name} could not be dropped: ${why}`]
+    }
+  }
+  return [...(await drop('source')), ...(await drop('target'))]
 }
 
 async function hasReturned(workshop: Workshop, held: HeldMove): Promise<boolean> {

@@ -1,8 +1,8 @@
 import pg from 'pg'
 import type { HeldMove } from '../catalog/moves.ts'
-import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { limits } from '../limits.ts'
+import { PlacesDiffer } from './begin-anew.ts'
 import type { End } from './end.ts'
 import type { Follower } from './follower.ts'
 import { pushSequences, readSequences } from './sequences.ts'
@@ -62,12 +62,11 @@ type Compared = 'all' | 'touched'
  * Proves that both places have the same rows. From then on only rows that are touched have to be compared.
  *
  * @throws Occupied
- * @throws QuickScaleError `MOVE_STALLED` when the places differ
+ * @throws PlacesDiffer
  */
 export async function rehearse(crossing: Crossing, compared: Compared): Promise<void> {
   const differences = await compareAtMarker(crossing, compared)
-  if (differences.length === 0) return
-  throw new QuickScaleError('MOVE_STALLED', { move: crossing.held.id, reason: differences.join('; ') })
+  if (differences.length > 0) throw new PlacesDiffer(differences)
 }
 
 /**

@@ -10,6 +10,7 @@ import { type EndRole, streamNames } from '../move.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { openArrival, pointHere } from './arrive.ts'
+import { BeginAnew, PlacesDiffer, TablesChanged } from './begin-anew.ts'
 import { copyRows } from './copy.ts'
 import { cutOver } from './cutover.ts'
 import { claimEnd, type End, endOf, forgetEnd, writeEnd } from './end.ts'
@@ -76,9 +77,7 @@ export async function copyStep(work: StepWork): Promise<void> {
     { client: writer, end: target },
   )
   await Promise.all([releaseSnapshot(reader), releaseSnapshot(writer)])
-  if (differences.length > 0) {
-    throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: differences.join('; ') })
-  }
+  if (differences.length > 0) throw new PlacesDiffer(differences)
   await writer.query(`set search_path to ${quoteIdentifier(target.place.schemaName)}, extensions`)
   // Without statistics the first queries at the new place would be planned blindly, and take seconds.
   for (const { name } of tables) await writer.query(`analyze ${quoteIdentifier(name)}`)
@@ -87,16 +86,13 @@ export async function copyStep(work: StepWork): Promise<void> {
   await recordMove(workshop.catalog.db, held, { state: 'streaming', failure: null })
 }
 
-/** The source's tables are not what they were when the copy was made. */
-export class TablesChanged extends Error {}
-
 /** `streaming`: follows, proves, and switches. */
 export async function switchStep(work: StepWork): Promise<void> {
   const { workshop, held, sessions } = work
   const [source, target] = [endOf(held, 'source'), endOf(held, 'target')]
   const here = await sessions.open(source.place.database, 'look')
   if (!(await isSlotUsable(here, streamNames(held.id, 'source').slot))) {
-    throw new TablesChanged('the replication slot is gone')
+    throw new BeginAnew('the replication slot is gone')
   }
   const crossing = await cross(work, source, target)
   if (held.windowMs > 0) await openWayBack(work, crossing)
@@ -204,7 +200,7 @@ async function makeStream(
   return await makeSlot(await sessions.openReplication(place.database), client, slot, held.id)
 }
 
-async function removeStream(client: pg.ClientBase, held: HeldMove, from: EndRole): Promise<void> {
+export async function removeStream(client: pg.ClientBase, held: HeldMove, from: EndRole): Promise<void> {
   const { slot, publication } = streamNames(held.id, from)
   await dropSlot(client, slot)
   await dropPublication(client, publication)

@@ -12,11 +12,12 @@ import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { type Move, streamNames } from '../move.ts'
 import type { Workshop } from '../strategies/strategy.ts'
+import { TablesChanged } from './begin-anew.ts'
 import { evict } from './drive.ts'
 import { endOf } from './end.ts'
 import { compareAtMarker, Occupied } from './rehearse.ts'
 import { withSessions } from './session.ts'
-import { cross, type StepWork, TablesChanged } from './steps.ts'
+import { cross, type StepWork } from './steps.ts'
 import { isSlotUsable } from './stream/slot.ts'
 
 /** What a verification has found. */

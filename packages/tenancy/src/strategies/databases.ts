@@ -140,7 +140,10 @@ export async function inspectDatabase(workshop: Workshop, record: DatabaseRecord
 }
 
 /** Whether a database can be connected to: it may be half made, or half dropped. */
-export async function isOpen({ servers }: Workshop, record: DatabaseRecord): Promise<boolean> {
+export async function isOpen(
+  { servers }: Pick<Workshop, 'servers'>,
+  record: DatabaseRecord,
+): Promise<boolean> {
   return await servers.onServer(record.server, async (client) => {
     const { rowCount } = await client.query(
       // A DROP DATABASE that was interrupted leaves -2 behind.
