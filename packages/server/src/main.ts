@@ -5,12 +5,13 @@ import { startEmbeddedServer } from '@quickscale/tenancy/embedded'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
+import { openGate } from './demo/open-gate.ts'
 import { createProgress } from './demo/progress.ts'
 import { provisionTenant, type Resident } from './demo/provision.ts'
 import { formatReport, formatWarning } from './demo/report.ts'
 import { demoTenants } from './demo/tenants.ts'
 import { LOOPBACK } from './http/loopback.ts'
-import { migrations, seedTenant } from './index.ts'
+import { closeGracefully, createLogger, defineApplication } from './index.ts'
 import { deriveCursorKey, readSettings, type Settings } from './settings.ts'
 
 const INSTALLATION = 'demo'
@@ -31,12 +32,13 @@ async function start(signal: AbortSignal, onStarted: OnStarted): Promise<void> {
   const settings = readSettings(process.env, resolve('.quickscale'))
   const databaseUrl = settings.databaseUrl ?? (await startServer(settings.directory, progress.say, onStarted))
   signal.throwIfAborted()
+  const application = defineApplication()
   const tenancy = await createTenancy<TenantTables>({
     databaseUrl,
     installation: INSTALLATION,
     masterKey: settings.masterKey,
-    migrations: [...migrations],
-    seed: seedTenant,
+    migrations: application.migrations,
+    seed: (tenant) => application.seed(tenant),
   })
   await onStarted({ part: 'tenancy', stop: () => tenancy.close() })
   progress.say('Migrating')
@@ -51,10 +53,12 @@ async function start(signal: AbortSignal, onStarted: OnStarted): Promise<void> {
   signal.throwIfAborted()
   const app = await buildApp({
     tenancy,
+    application,
+    gatekeeper: openGate,
     cursorKey: deriveCursorKey(settings.masterKey),
-    logger: { level: 'warn', stream: process.stderr },
+    logger: createLogger({ level: 'warn', destination: process.stderr }),
   })
-  await onStarted({ part: 'http', stop: () => app.close() })
+  await onStarted({ part: 'http', stop: () => closeGracefully(app, stopMsMax.http / 2) })
   const origin = await listen(app, settings)
   console.log(formatReport(residents, origin))
 }

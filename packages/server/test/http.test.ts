@@ -35,6 +35,8 @@ describe.each(strategies)('the HTTP API over the %s strategy', (strategy) => {
   describe('between two tenants', testForeignTenants)
   describe('resolution', testResolution)
   describe('constraints', testConstraints)
+  describe('a repeated request', testIdempotency)
+  describe('entity tags', testEntityTags)
   describe('a listening socket', testSocket)
 })
 
@@ -244,6 +246,94 @@ function testConstraints() {
     const contact = await call('POST', '/t/one/contacts', values)
     expect((await call('DELETE', `/t/one/companies/${company.body.id}`)).status).toBe(204)
     expect((await call('GET', `/t/one/contacts/${contact.body.id}`)).status).toBe(404)
+  })
+}
+
+function testIdempotency() {
+  const post = (key: string, payload: object, slug = 'one') =>
+    request({ method: 'POST', url: `/t/${slug}/companies`, headers: { 'idempotency-key': key }, payload })
+  const count = async (name: string) => (await call('GET', `/t/one/companies?q=${name}`)).body.items?.length
+
+  it('is answered like the first time, and not done again', async () => {
+    const first = await post('k1', { name: 'Once' })
+    const again = await request({
+      method: 'POST',
+      url: '/companies',
+      headers: { host: 'one.localhost', 'idempotency-key': 'k1' },
+      payload: { name: 'Once' },
+    })
+    expect([again.status, again.text]).toEqual([201, first.text])
+    expect(again.headers).toMatchObject({
+      location: first.headers.location,
+      'idempotency-replayed': 'true',
+    })
+    expect(await count('Once')).toBe(1)
+  })
+
+  it('is done once when it comes many times at the same moment', async () => {
+    const answers = await Promise.all(Array.from({ length: 6 }, () => post('k2', { name: 'Together' })))
+    expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1)
+    expect(answers.filter(({ headers }) => headers['idempotency-replayed'] === 'true')).toHaveLength(5)
+    expect(await count('Together')).toBe(1)
+  })
+
+  it('is refused when it is another request', async () => {
+    await post('k3', { name: 'Original' })
+    const other = await post('k3', { name: 'Another' })
+    expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED'])
+    expect(await count('Another')).toBe(0)
+  })
+
+  it('may be repeated after a refusal, which has kept nothing', async () => {
+    const refused = await post('k4', { name: '' })
+    const taken = await request({
+      method: 'POST',
+      url: '/t/one/contacts',
+      headers: { 'idempotency-key': 'k4' },
+      payload: { first_name: 'A', last_name: 'B', email: 'k4@one.example', company_id: ids.deal },
+    })
+    expect([refused.status, taken.status]).toEqual([400, 422])
+    expect((await post('k4', { name: 'Accepted' })).status).toBe(201)
+  })
+
+  it('of another tenant is another one', async () => {
+    await post('k5', { name: 'Of one' })
+    const other = await post('k5', { name: 'Of one' }, 'two')
+    expect([other.status, other.headers['idempotency-replayed']]).toEqual([201, undefined])
+  })
+
+  it('needs a usable key', async () => {
+    for (const key of ['', 'a b', 'x'.repeat(256)]) {
+      expect((await post(key, { name: 'x' })).body.code).toBe('IDEMPOTENCY_KEY_INVALID')
+    }
+  })
+}
+
+function testEntityTags() {
+  it('spares an answer that the caller has already', async () => {
+    const url = `/t/one/companies/${ids.company}`
+    const { headers } = await call('GET', url)
+    const again = await request({ url, headers: { 'if-none-match': `"x", W/${headers.etag}` } })
+    expect([again.status, again.text, again.headers.etag]).toEqual([304, '', headers.etag])
+    const elsewhere = await request({
+      url: url.replace('one', 'two'),
+      headers: { 'if-none-match': String(headers.etag) },
+    })
+    expect(elsewhere.status).toBe(200)
+  })
+
+  it('let one of two changes through that both saw the same record', async () => {
+    const created = await call('POST', '/t/one/companies', { name: 'Contested' })
+    const url = String(created.headers.location)
+    const tag = String((await call('GET', url)).headers.etag)
+    const change = (name: string) =>
+      request({ method: 'PATCH', url, headers: { 'if-match': tag }, payload: { name } })
+    const answers = await Promise.all([change('First'), change('Second')])
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 412])
+    const stale = await request({ method: 'DELETE', url, headers: { 'if-match': tag } })
+    expect([stale.status, stale.body.code]).toEqual([412, 'PRECONDITION_FAILED'])
+    const fresh = String((await call('GET', url)).headers.etag)
+    expect((await request({ method: 'DELETE', url, headers: { 'if-match': fresh } })).status).toBe(204)
   })
 }
 

@@ -162,6 +162,7 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     const [left, right] = handles
     if (left === undefined || right === undefined) throw new Error('two tenants were made')
     // Both get the rows of one of them, ids included.
+    await left.query("insert into idempotency_key (actor, key, request) values ('ann', 'k', '\\x00')")
     const stages = await left.query('select id, name, position from stages')
     await right.transaction(async (transaction) => {
       for (const table of [
@@ -195,6 +196,7 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       'posts',
       'blog_tags',
       'post_tags',
+      'idempotency_key',
     ]) {
       const { rows, fields } = await left.query(`select * from ${table}`)
       const columns = fields.map(({ name }) => name).filter((name) => name !== 'tenant_id')
@@ -205,7 +207,7 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       )
     }
     const report = await assertIsolated(left, right)
-    expect(report.tables).toHaveLength(15)
+    expect(report.tables).toHaveLength(16)
   })
 })
 

@@ -18,14 +18,18 @@ type Description = Pick<Problem, 'status' | 'code' | 'detail' | 'errors'>
 
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   409: 'Conflict',
+  410: 'Gone',
+  412: 'Precondition Failed',
   413: 'Content Too Large',
   414: 'URI Too Long',
   415: 'Unsupported Media Type',
   421: 'Misdirected Request',
   422: 'Unprocessable Content',
+  429: 'Too Many Requests',
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
 }
@@ -44,6 +48,7 @@ export function sendProblem(
     describe(error, request, meanings) ??
     problem(500, 'INTERNAL', 'Something went wrong on our side; the instance names it in the log')
   if (description.status >= 500) request.log.error({ err: error }, 'request failed')
+  if (description.status === 401) reply.header('www-authenticate', 'Bearer')
   if (description.status === 503) reply.header('retry-after', '1')
   const body: Problem = {
     type: `urn:quickscale:problem:${description.code.toLowerCase().replaceAll('_', '-')}`,

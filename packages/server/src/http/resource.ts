@@ -1,13 +1,13 @@
-import type { TenantTables } from '@quickscale/tenancy/fastify'
-import type { FastifyPluginCallback, FastifyRequest } from 'fastify'
-import type { Kysely } from 'kysely'
 import type { z } from 'zod'
 import { idParameters, type ListQuery, pageOf } from '../api/index.ts'
+import type { Role } from './access.ts'
 import type { CursorCodec } from './cursor.ts'
+import { assertUnchanged } from './etag.ts'
 import type { Page, PageRequest, SortColumn } from './page.ts'
 import { ProblemError } from './problem-error.ts'
+import { type Database, type InTenant, type Route, tenantRoute } from './route.ts'
 
-export type Database = Kysely<TenantTables>
+export type { Database }
 
 /** One kind of record: its schemas, its orders and its statements. Every statement is one round trip. */
 export interface Resource<Item extends { readonly id: string }, Create, Change> {
@@ -30,65 +30,133 @@ export interface ResourceOptions {
   readonly cursors: CursorCodec
 }
 
+/** Who may do what with a kind of record. */
+export interface ResourceAccess {
+  /** @defaultValue `viewer` */
+  readonly read?: Role
+  /** @defaultValue `member` */
+  readonly write?: Role
+}
+
+/** The routes of a resource, for whoever mounts them. */
+export type ResourceRoutes = (options: ResourceOptions, access?: ResourceAccess) => readonly Route[]
+
 /** Serves a resource: list, get, create, change, delete. */
 export function serveResource<Item extends { readonly id: string }, Create, Change>(
   resource: Resource<Item, Create, Change>,
-): FastifyPluginCallback<ResourceOptions> {
+): ResourceRoutes {
+  return ({ cursors }, { read = 'viewer', write = 'member' } = {}) => [
+    ...readingRoutes(resource, cursors, read),
+    ...writingRoutes(resource, write),
+  ]
+}
+
+function readingRoutes<Item extends { readonly id: string }, Create, Change>(
+  resource: Resource<Item, Create, Change>,
+  cursors: CursorCodec,
+  access: Role,
+): readonly Route[] {
   const { name, item } = resource
-  const missing = () => new ProblemError(404, 'NOT_FOUND', `No such record in ${name}`)
-  const found = (record: Item | undefined): Item => {
-    if (record === undefined) throw missing()
-    return record
-  }
-  return (app, { cursors }, done) => {
-    const many = `/${name}`
-    const one = `/${name}/:id`
-    const params = idParameters
-    // That a validated body is a Create or Change follows from Resource; Fastify cannot see through type parameters.
-    app.get<{ Querystring: ListQuery }>(
-      many,
-      { schema: { querystring: resource.list, response: { 200: pageOf(item) } } },
-      ({ tenant, query }) => listResource(resource, cursors, tenant, query),
-    )
-    app.post<{ Body: Create }>(
-      many,
-      { schema: { body: resource.create, response: { 201: item } } },
-      async (request, reply) => {
-        const created = await resource.insert(request.tenant.kysely, request.body as Create)
-        const location = `${request.url.split('?', 1)[0]}/${created.id}`
-        return reply.status(201).header('location', location).send(created)
+  return [
+    tenantRoute({
+      method: 'GET',
+      path: `/${name}`,
+      summary: `A page of ${name}`,
+      access,
+      query: resource.list,
+      answers: { 200: pageOf(item) },
+      handle: (input) => listResource(resource, cursors, input),
+    }),
+    tenantRoute({
+      method: 'GET',
+      path: `/${name}/:id`,
+      summary: `One of ${name}`,
+      access,
+      params: idParameters,
+      answers: { 200: item },
+      handle: async ({ db, params }) => found(name, await resource.find(db, params.id)),
+    }),
+  ]
+}
+
+function writingRoutes<Item extends { readonly id: string }, Create, Change>(
+  resource: Resource<Item, Create, Change>,
+  access: Role,
+): readonly Route[] {
+  const { name, item } = resource
+  const one = { path: `/${name}/:id`, access, params: idParameters } as const
+  return [
+    tenantRoute({
+      method: 'POST',
+      path: `/${name}`,
+      summary: `Creates one of ${name}`,
+      access,
+      body: resource.create,
+      answers: { 201: item },
+      handle: async ({ db, body, request, reply }) => {
+        const created = await resource.insert(db, body)
+        reply.header('location', `${request.url.split('?', 1)[0]}/${created.id}`)
+        return created
       },
-    )
-    app.get<{ Params: { id: string } }>(
-      one,
-      { schema: { params, response: { 200: item } } },
-      async (request) => found(await resource.find(request.tenant.kysely, request.params.id)),
-    )
-    app.patch<{ Params: { id: string }; Body: Change }>(
-      one,
-      { schema: { params, body: resource.change, response: { 200: item } } },
-      async (request) =>
-        found(await resource.update(request.tenant.kysely, request.params.id, request.body as Change)),
-    )
-    app.delete<{ Params: { id: string } }>(one, { schema: { params } }, async (request, reply) => {
-      if (!(await resource.remove(request.tenant.kysely, request.params.id))) throw missing()
-      return reply.status(204).send()
-    })
-    done()
-  }
+    }),
+    tenantRoute({
+      ...one,
+      method: 'PATCH',
+      summary: `Changes one of ${name}`,
+      body: resource.change,
+      answers: { 200: item },
+      handle: (input) =>
+        changing(resource, input, async (db) =>
+          found(name, await resource.update(db, input.params.id, input.body)),
+        ),
+    }),
+    tenantRoute({
+      ...one,
+      method: 'DELETE',
+      summary: `Deletes one of ${name}`,
+      answers: { 204: null },
+      handle: (input) =>
+        changing(resource, input, async (db) => {
+          if (!(await resource.remove(db, input.params.id))) throw missing(name)
+        }),
+    }),
+  ]
+}
+
+const missing = (name: string) => new ProblemError(404, 'NOT_FOUND', `No such record in ${name}`)
+
+function found<Item>(name: string, record: Item | undefined): Item {
+  if (record === undefined) throw missing(name)
+  return record
+}
+
+/** One statement; with If-Match a transaction, in which nobody else can have changed the record. */
+async function changing<Item extends { readonly id: string }, T>(
+  { name, item, find }: Pick<Resource<Item, never, never>, 'name' | 'item' | 'find'>,
+  { tenant, db, params, request }: Pick<InTenant<{ id: string }>, 'tenant' | 'db' | 'params' | 'request'>,
+  change: (db: Database) => Promise<T>,
+): Promise<T> {
+  if (request.headers['if-match'] === undefined) return await change(db)
+  return await tenant.transaction(
+    async ({ kysely }) => {
+      const current = found(name, await find(kysely, params.id))
+      assertUnchanged(request, JSON.stringify(item.encode(current)))
+      return await change(kysely)
+    },
+    { isolation: 'repeatable read' },
+  )
 }
 
 async function listResource<Item extends { readonly id: string }>(
   resource: Pick<Resource<Item, never, never>, 'name' | 'sorts' | 'readPage'>,
   cursors: CursorCodec,
-  tenant: FastifyRequest['tenant'],
-  query: ListQuery,
+  { tenant, db, query }: Pick<InTenant<unknown, ListQuery>, 'tenant' | 'db' | 'query'>,
 ): Promise<{ items: Item[]; next: string | null }> {
   const sort = resource.sorts[query.sort]
   if (sort === undefined) throw new Error(`${resource.name} has no order by ${query.sort}`)
   const order = query.order ?? sort.order
   const scope = [tenant.key, resource.name, query.sort, order, query.q ?? '']
   const after = query.cursor === undefined ? null : cursors.decode(scope, query.cursor)
-  const page = await resource.readPage(tenant.kysely, { sort, order, limit: query.limit, after }, query.q)
+  const page = await resource.readPage(db, { sort, order, limit: query.limit, after }, query.q)
   return { items: [...page.rows], next: page.next && cursors.encode(scope, page.next) }
 }

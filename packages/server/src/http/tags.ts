@@ -1,9 +1,9 @@
-import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { sql } from 'kysely'
 import { idParameters, linkParameters, tag, tagCreate, tagList, tagsOf } from '../api/index.ts'
 import { readPage } from './page.ts'
 import { ProblemError } from './problem-error.ts'
 import { type Database, serveResource } from './resource.ts'
+import { type Route, tenantRoute } from './route.ts'
 import { contains } from './search.ts'
 
 /** A table of tags. */
@@ -52,25 +52,40 @@ export function serveTags(name: string, table: TagTableName) {
 }
 
 /** Serves which tags a record has: list, put, delete. A tag of another tenant is no tag at all: its key is not here. */
-export function serveTagsOf(tagged: Tagged): FastifyPluginCallbackZod {
-  return (app, _options, done) => {
-    const many = `/${tagged.name}/:id/tags`
-    const one = `${many}/:tag_id`
-    app.get(many, { schema: { params: idParameters, response: { 200: tagsOf } } }, async (request) => ({
-      items: await readTagsOf(request.tenant.kysely, tagged, request.params.id),
-    }))
-    app.put(one, { schema: { params: linkParameters } }, async (request, reply) => {
-      await addTag(request.tenant.kysely, tagged, request.params)
-      return reply.status(204).send()
-    })
-    app.delete(one, { schema: { params: linkParameters } }, async (request, reply) => {
-      if (!(await removeTag(request.tenant.kysely, tagged, request.params))) {
+export function serveTagsOf(tagged: Tagged): readonly Route[] {
+  const many = `/${tagged.name}/:id/tags`
+  const one = {
+    path: `${many}/:tag_id`,
+    access: 'member',
+    params: linkParameters,
+    answers: { 204: null },
+  } as const
+  return [
+    tenantRoute({
+      method: 'GET',
+      path: many,
+      summary: `The tags of one of ${tagged.name}`,
+      access: 'viewer',
+      params: idParameters,
+      answers: { 200: tagsOf },
+      handle: async ({ db, params }) => ({ items: await readTagsOf(db, tagged, params.id) }),
+    }),
+    tenantRoute({
+      ...one,
+      method: 'PUT',
+      summary: `Puts a tag on one of ${tagged.name}`,
+      handle: ({ db, params }) => addTag(db, tagged, params),
+    }),
+    tenantRoute({
+      ...one,
+      method: 'DELETE',
+      summary: `Takes a tag off one of ${tagged.name}`,
+      handle: async ({ db, params }) => {
+        if (await removeTag(db, tagged, params)) return
         throw new ProblemError(404, 'NOT_FOUND', `No such tag on this record in ${tagged.name}`)
-      }
-      return reply.status(204).send()
-    })
-    done()
-  }
+      },
+    }),
+  ]
 }
 
 async function readTagsOf(db: Database, { links, owner, tags }: Tagged, id: string): Promise<TagRow[]> {

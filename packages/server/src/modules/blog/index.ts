@@ -1,12 +1,14 @@
 import { fileURLToPath } from 'node:url'
-import type { Module } from '../module.ts'
+import { z } from 'zod'
+import { defineModule } from '../module.ts'
 import { blogRoutes } from './routes.ts'
 
 export type { AuthorProfileTable, BlogTagTable, CategoryTable, PostTable } from './tables.ts'
 
 /** Posts of a tenant, drafts included; their categories, tags and authors. */
-export const blog: Module = {
+export const blog = defineModule({
   name: 'blog',
+  needs: ['teams'],
   migrations: fileURLToPath(new URL('../../../migrations/blog', import.meta.url)),
   constraints: {
     posts_slug_key: { field: 'slug', message: 'is taken by another post' },
@@ -22,5 +24,6 @@ export const blog: Module = {
       message: 'must not be empty once the post is published',
     },
   },
+  options: z.strictObject({}),
   routes: blogRoutes,
-}
+})

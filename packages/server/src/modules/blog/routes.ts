@@ -1,6 +1,6 @@
-import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import * as api from '../../api/blog.ts'
 import { type ResourceOptions, serveResource } from '../../http/resource.ts'
+import type { Route } from '../../http/route.ts'
 import { serveTags, serveTagsOf } from '../../http/tags.ts'
 import { authorProfiles, categories } from './categories-and-authors.ts'
 import * as queries from './queries.ts'
@@ -23,10 +23,10 @@ const posts = serveResource({
   remove: queries.removePost,
 })
 
-export const blogRoutes: FastifyPluginCallbackZod<ResourceOptions> = (app, { cursors }, done) => {
-  for (const resource of [posts, categories, authorProfiles, serveTags('blog-tags', 'blog_tags')]) {
-    app.register(resource, { cursors })
-  }
-  app.register(serveTagsOf({ name: 'posts', links: 'post_tags', owner: 'post_id', tags: 'blog_tags' }))
-  done()
+export function blogRoutes(options: ResourceOptions): readonly Route[] {
+  const resources = [posts, categories, authorProfiles, serveTags('blog-tags', 'blog_tags')]
+  return [
+    ...resources.flatMap((resource) => resource(options)),
+    ...serveTagsOf({ name: 'posts', links: 'post_tags', owner: 'post_id', tags: 'blog_tags' }),
+  ]
 }

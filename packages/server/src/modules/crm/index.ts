@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url'
-import type { Module } from '../module.ts'
+import { z } from 'zod'
+import { text } from '../../api/index.ts'
+import { defineModule } from '../module.ts'
 import { insertStages } from './queries.ts'
 import { crmRoutes } from './routes.ts'
 
@@ -13,8 +15,9 @@ export type {
 } from './tables.ts'
 
 /** Companies, their contacts, the deals with them, and what is noted of both. */
-export const crm: Module = {
+export const crm = defineModule({
   name: 'crm',
+  needs: ['teams'],
   migrations: fileURLToPath(new URL('../../../migrations/crm', import.meta.url)),
   constraints: {
     companies_name_check: { field: 'name', message: 'must have 1 to 200 characters' },
@@ -33,6 +36,15 @@ export const crm: Module = {
     deal_notes_author_id_fkey: { field: 'author_id', message: 'is not a member of this tenant' },
     deals_amount_check: { field: 'amount', message: 'must not be negative' },
   },
+  options: z.strictObject({
+    /** Names of the stages of a new tenant, in their order. */
+    pipelineStages: z
+      .array(text(100))
+      .min(1)
+      .max(50)
+      .refine((names) => new Set(names).size === names.length, 'must not name a stage twice')
+      .default(['Prospecting', 'Negotiation', 'Closed-Won', 'Closed-Lost']),
+  }),
   routes: crmRoutes,
-  seed: (tenant) => insertStages(tenant.kysely),
-}
+  seed: (tenant, { pipelineStages }) => insertStages(tenant.kysely, pipelineStages),
+})

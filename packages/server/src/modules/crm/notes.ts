@@ -1,9 +1,9 @@
-import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { sql } from 'kysely'
 import { idParameters } from '../../api/common.ts'
 import * as api from '../../api/crm.ts'
 import { readPage } from '../../http/page.ts'
 import { type Database, serveResource } from '../../http/resource.ts'
+import { type Route, tenantRoute } from '../../http/route.ts'
 import { contains } from '../../http/search.ts'
 import { memberName, memberNameContains } from '../teams/index.ts'
 import { remove } from './queries.ts'
@@ -88,19 +88,26 @@ export const dealNotes = serveResource({
 })
 
 /** The newest notes on one record, without paging. */
-export const notesOf: FastifyPluginCallbackZod = (app, _options, done) => {
-  app.get(
-    '/contacts/:id/notes',
-    { schema: { params: idParameters, response: { 200: api.notesOfContact } } },
-    async (request) => ({ items: await readNotesOfContact(request.tenant.kysely, request.params.id) }),
-  )
-  app.get(
-    '/deals/:id/notes',
-    { schema: { params: idParameters, response: { 200: api.notesOfDeal } } },
-    async (request) => ({ items: await readNotesOfDeal(request.tenant.kysely, request.params.id) }),
-  )
-  done()
-}
+export const notesOf: readonly Route[] = [
+  tenantRoute({
+    method: 'GET',
+    path: '/contacts/:id/notes',
+    summary: 'The newest notes on a contact',
+    access: 'viewer',
+    params: idParameters,
+    answers: { 200: api.notesOfContact },
+    handle: async ({ db, params }) => ({ items: await readNotesOfContact(db, params.id) }),
+  }),
+  tenantRoute({
+    method: 'GET',
+    path: '/deals/:id/notes',
+    summary: 'The newest notes on a deal',
+    access: 'viewer',
+    params: idParameters,
+    answers: { 200: api.notesOfDeal },
+    handle: async ({ db, params }) => ({ items: await readNotesOfDeal(db, params.id) }),
+  }),
+]
 
 function readNotesOfContact(db: Database, id: string) {
   return db

@@ -208,8 +208,7 @@ export async function remove(
 }
 
 /** The stages every pipeline begins with; what exists already stays as it is. */
-export async function insertStages(db: Database): Promise<void> {
-  const names = ['Prospecting', 'Negotiation', 'Closed-Won', 'Closed-Lost']
+export async function insertStages(db: Database, names: readonly string[]): Promise<void> {
   await db
     .insertInto('stages')
     .values(names.map((name, index) => ({ name, position: index + 1 })))

@@ -1,6 +1,6 @@
-import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import * as api from '../../api/crm.ts'
 import { type ResourceOptions, serveResource } from '../../http/resource.ts'
+import { type Route, tenantRoute } from '../../http/route.ts'
 import { serveTags, serveTagsOf } from '../../http/tags.ts'
 import { contactNotes, dealNotes, notesOf } from './notes.ts'
 import * as queries from './queries.ts'
@@ -59,20 +59,23 @@ const deals = serveResource({
   remove: (db, id) => queries.remove(db, 'deals', id),
 })
 
-const stages: FastifyPluginCallbackZod = (app, _options, done) => {
-  const schema = { querystring: api.stageList, response: { 200: api.stagePage } }
-  app.get('/stages', { schema }, async (request) => ({
-    items: await queries.readStages(request.tenant.kysely),
-  }))
-  done()
-}
+const stages = tenantRoute({
+  method: 'GET',
+  path: '/stages',
+  summary: 'The stages of deals, in their order',
+  access: 'viewer',
+  query: api.stageList,
+  answers: { 200: api.stagePage },
+  handle: async ({ db }) => ({ items: await queries.readStages(db) }),
+})
 
-export const crmRoutes: FastifyPluginCallbackZod<ResourceOptions> = (app, { cursors }, done) => {
+export function crmRoutes(options: ResourceOptions): readonly Route[] {
   const resources = [companies, contacts, deals, serveTags('tags', 'tags'), contactNotes, dealNotes]
-  for (const resource of resources) app.register(resource, { cursors })
-  app.register(serveTagsOf({ name: 'contacts', links: 'contact_tags', owner: 'contact_id', tags: 'tags' }))
-  app.register(serveTagsOf({ name: 'deals', links: 'deal_tags', owner: 'deal_id', tags: 'tags' }))
-  app.register(notesOf)
-  app.register(stages)
-  done()
+  return [
+    ...resources.flatMap((resource) => resource(options)),
+    ...serveTagsOf({ name: 'contacts', links: 'contact_tags', owner: 'contact_id', tags: 'tags' }),
+    ...serveTagsOf({ name: 'deals', links: 'deal_tags', owner: 'deal_id', tags: 'tags' }),
+    ...notesOf,
+    stages,
+  ]
 }

@@ -1,0 +1,95 @@
+import type { TenantHandle } from '@quickscale/tenancy'
+import type { TenantTables } from '@quickscale/tenancy/fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Gatekeeper } from './access.ts'
+import { answerOnce } from './idempotency.ts'
+import { admitted, requireAccess } from './require-access.ts'
+import type { Resolution } from './resolution.ts'
+import type { Database, InTenant, Route } from './route.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the route was declared as; absent in routes of plugins. */
+    readonly declared?: Route
+  }
+}
+
+export interface MountOptions {
+  readonly gatekeeper: Gatekeeper
+  readonly resolution: Resolution
+  readonly tenancy: Tenants
+}
+
+/** What the application needs of the engine to answer requests. */
+export interface Tenants {
+  tenant(
+    key: string,
+    options?: { readonly actor?: { readonly id: string; readonly role: string } },
+  ): TenantHandle<TenantTables>
+}
+
+/** Where a tenant's routes are: by path in two ways, and at the root for all other ways of naming a tenant. */
+const tenantPrefixes = ['/t/:slug', '/teams/:team', ''] as const
+
+/** Makes Fastify routes of declared ones. */
+export function mountRoutes(app: FastifyInstance, routes: readonly Route[], options: MountOptions): void {
+  for (const route of routes) {
+    const prefixes = route.scope === 'tenant' ? tenantPrefixes : ['']
+    for (const prefix of prefixes) mountRoute(app, route, prefix, options)
+  }
+}
+
+function mountRoute(app: FastifyInstance, route: Route, prefix: string, options: MountOptions): void {
+  const { method, path, params, query, body, answers, bodyBytesMax } = route
+  const response = Object.fromEntries(Object.entries(answers).filter(([, schema]) => schema !== null))
+  app.route({
+    method,
+    url: prefix + path,
+    ...(bodyBytesMax === undefined ? {} : { bodyLimit: bodyBytesMax }),
+    config: { declared: route },
+    schema: {
+      ...(params && { params }),
+      ...(query && { querystring: query }),
+      ...(body && { body }),
+      ...(Object.keys(response).length > 0 && { response }),
+      // The document shows each route once.
+      hide: route.scope === 'tenant' && prefix !== tenantPrefixes[0],
+    },
+    // Before the body is read: whoever may not come in need not be listened to.
+    onRequest: (request) => requireAccess(request, route, options),
+    handler: (request, reply) => answer(request, reply, route, options.tenancy),
+  })
+}
+
+async function answer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  route: Route,
+  tenancy: Tenants,
+): Promise<unknown> {
+  const [status = 200] = Object.keys(route.answers).map(Number)
+  reply.status(status)
+  const { params, query, body } = request
+  const { caller, standing, key } = admitted(request)
+  const asked = { params, query, body, request, reply, caller }
+  if (route.scope === 'application') return finish(reply, await route.handle(asked))
+  const actor = caller && standing && { id: caller.id, role: standing.role }
+  const tenant = tenancy.tenant(standing?.tenantId ?? key, actor ? { actor } : {})
+  const inTenant: InTenant = {
+    ...asked,
+    standing,
+    tenant,
+    db: tenant.kysely,
+    inTransaction: (work) => tenant.transaction(({ kysely }) => work(kysely)),
+  }
+  if (route.method === 'POST' && request.headers['idempotency-key'] !== undefined) {
+    return await answerOnce(inTenant, (db: Database) =>
+      route.handle({ ...inTenant, db, inTransaction: (work) => work(db) }),
+    )
+  }
+  return finish(reply, await route.handle(inTenant))
+}
+
+function finish(reply: FastifyReply, value: unknown): unknown {
+  return value === undefined ? reply.send() : value
+}

@@ -1,0 +1,62 @@
+import swagger from '@fastify/swagger'
+import reference from '@scalar/fastify-api-reference'
+import type { FastifyInstance } from 'fastify'
+import { createJsonSchemaTransform } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { problem } from '../api/index.ts'
+import type { Route } from './route.ts'
+
+const zodTransform = createJsonSchemaTransform({})
+
+/** What any route may answer beside what it declares. */
+const problemAnswer = {
+  description: 'Refused, or failed: RFC 9457 problem details',
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+}
+
+/** Collects every declared route that is mounted after it; `/openapi.json` and `/reference` show them. */
+export async function documentRoutes(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'QuickScale', version: '0.1.0' },
+      components: {
+        schemas: { Problem: z.toJSONSchema(problem, { target: 'draft-2020-12' }) as object },
+        securitySchemes: {
+          key: { type: 'http', scheme: 'bearer', description: 'An API key, or a token of /auth/token' },
+          session: { type: 'apiKey', in: 'cookie', name: 'quickscale.session_token' },
+        },
+      },
+    },
+    transform: (input) => {
+      const declared = input.route.config?.declared
+      const { schema, url } = zodTransform(input)
+      // Routes of plugins are no part of the API.
+      if (declared === undefined) return { schema: { ...schema, hide: true }, url }
+      return { schema: { ...schema, ...describeRoute(declared, schema.response) }, url }
+    },
+  })
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  await app.register(reference, {
+    routePrefix: '/reference',
+    configuration: { url: '/openapi.json', withDefaultFonts: false, telemetry: false },
+  })
+}
+
+function describeRoute({ summary, path, access, rate, scope, answers }: Route, response: unknown): object {
+  const empty = Object.entries(answers).filter(([, schema]) => schema === null)
+  return {
+    summary,
+    tags: [path.split('/')[1] ?? ''],
+    // The permission, one of anyone, user, viewer, member, admin, owner.
+    'x-access': access,
+    'x-rate': rate,
+    'x-scope': scope,
+    security: access === 'anyone' ? [] : [{ key: [] }, { session: [] }],
+    response: {
+      ...Object(response),
+      ...Object.fromEntries(empty.map(([status]) => [status, { type: 'null', description: 'Done' }])),
+      default: problemAnswer,
+    },
+  }
+}

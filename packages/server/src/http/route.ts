@@ -1,0 +1,112 @@
+import type { TenantHandle } from '@quickscale/tenancy'
+import type { TenantTables } from '@quickscale/tenancy/fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Kysely } from 'kysely'
+import type { z } from 'zod'
+import type { Access, Caller, Role, Standing } from './access.ts'
+
+export type Database = Kysely<TenantTables>
+
+/** How much a request costs, for limits: of reading, of writing, of guessing passwords, of much work. */
+export type RateClass = 'read' | 'write' | 'sign-in' | 'costly'
+
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+/** Schemas of the answers by status; null where there is no body. Problems need none. */
+type Answers = Readonly<Record<number, z.ZodType | null>>
+
+interface Declaration<Params, Query, Body> {
+  readonly method: Method
+  /** Below the tenant, or below the root: `/contacts/:id`. */
+  readonly path: string
+  /** One sentence for the reference. */
+  readonly summary: string
+  readonly access: Access
+  /** @defaultValue `read` for GET, else `write` */
+  readonly rate?: RateClass
+  readonly params?: z.ZodType<Params>
+  readonly query?: z.ZodType<Query>
+  readonly body?: z.ZodType<Body>
+  /** Bytes. @defaultValue 1 MiB */
+  readonly bodyBytesMax?: number
+  /** What is returned by `handle` goes out with the first one's status, unless the reply has another one. */
+  readonly answers: Answers
+}
+
+interface Asked<Params, Query, Body> {
+  readonly params: Params
+  readonly query: Query
+  readonly body: Body
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+}
+
+/** What a route of a tenant works with. */
+export interface InTenant<Params = unknown, Query = unknown, Body = unknown>
+  extends Asked<Params, Query, Body> {
+  readonly tenant: TenantHandle<TenantTables>
+  /**
+   * The tenant's tables. Under an Idempotency-Key all of a request is one transaction, and this is it: so prefer it to
+   * `tenant.kysely`.
+   */
+  readonly db: Database
+  /** Runs in one transaction: the request's own under an Idempotency-Key, else a new one. */
+  inTransaction<T>(work: (db: Database) => Promise<T>): Promise<T>
+  /** Null only where `access` is `anyone`. */
+  readonly caller: Caller | null
+  readonly standing: Standing | null
+}
+
+/** What a route outside of tenants works with. */
+export interface InApplication<Params = unknown, Query = unknown, Body = unknown>
+  extends Asked<Params, Query, Body> {
+  /** Null only where `access` is `anyone`. */
+  readonly caller: Caller | null
+}
+
+/** One route, as the server, the document and the tests see it. */
+export type Route = Declaration<unknown, unknown, unknown> & { readonly rate: RateClass } & (
+    | { readonly scope: 'tenant'; handle(input: InTenant): Promise<unknown> }
+    | { readonly scope: 'application'; handle(input: InApplication): Promise<unknown> }
+  )
+
+/**
+ * Declares a route that works in one tenant: mounted under `/t/:slug`, `/teams/:team`, and at the root, where host name,
+ * header or credential name the tenant.
+ *
+ * @example
+ * tenantRoute({
+ *   method: 'GET', path: '/stages', summary: 'The stages of deals', access: 'viewer',
+ *   answers: { 200: stagePage },
+ *   handle: async ({ db }) => ({ items: await readStages(db) }),
+ * })
+ */
+export function tenantRoute<Params, Query, Body>(
+  declaration: Declaration<Params, Query, Body> & {
+    readonly access: Role | 'anyone'
+    handle(input: InTenant<Params, Query, Body>): Promise<unknown>
+  },
+): Route {
+  const { handle, rate = rateOf(declaration.method), ...rest } = declaration
+  // What was validated by `params` is a Params: nothing else calls this.
+  return { ...rest, rate, scope: 'tenant', handle: (input) => handle(input as InTenant<Params, Query, Body>) }
+}
+
+/** Declares a route outside of tenants: of users, or public. */
+export function applicationRoute<Params, Query, Body>(
+  declaration: Declaration<Params, Query, Body> & {
+    readonly access: 'user' | 'anyone'
+    handle(input: InApplication<Params, Query, Body>): Promise<unknown>
+  },
+): Route {
+  const { handle, rate = rateOf(declaration.method), ...rest } = declaration
+  return {
+    ...rest,
+    rate,
+    scope: 'application',
+    handle: (input) => handle(input as InApplication<Params, Query, Body>),
+  }
+}
+
+function rateOf(method: Method): RateClass {
+  return method === 'GET' ? 'read' : 'write'
+}

@@ -1,0 +1,169 @@
+import { request as open } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import { afterEach, describe, expect, it } from 'vitest'
+import { openGate } from '../src/demo/open-gate.ts'
+import { buildApp, closeGracefully, createLogger, defineApplication } from '../src/index.ts'
+import { send } from './support/client.ts'
+
+/** No request of this file asks for a tenant's rows. */
+const tenancy = {
+  tenant: () => {
+    throw new Error('there is no database here')
+  },
+  tenants: { list: async () => ({ tenants: [] }) },
+}
+let app: FastifyInstance | undefined
+afterEach(async () => await app?.close())
+
+const build = async (options: Partial<Parameters<typeof buildApp>[0]> = {}) => {
+  app = await buildApp({
+    tenancy,
+    gatekeeper: openGate,
+    cursorKey: new Uint8Array(32),
+    eventLoopDelayMsMax: 0,
+    ...options,
+  })
+  return app
+}
+
+describe('the modules of an application', () => {
+  it('all come when none is named', () => {
+    expect(defineApplication().modules.map(({ name }) => name)).toEqual(['platform', 'teams', 'crm', 'blog'])
+  })
+
+  it('come alone, with what they need', async () => {
+    const application = defineApplication({ modules: { blog: {} } })
+    expect(application.modules.map(({ name }) => name)).toEqual(['platform', 'teams', 'blog'])
+    const routes = (await build({ application })).printRoutes()
+    expect(routes).toContain('posts')
+    expect(routes).not.toContain('contacts')
+    expect(application.migrations).toHaveLength(3)
+  })
+
+  it('stay away when they are left out', () => {
+    const { modules } = defineApplication({ modules: { crm: false } })
+    expect(modules.map(({ name }) => name)).not.toContain('crm')
+  })
+
+  it.each([
+    [{ crn: {} }, 'modules.crn is not a known key, did you mean crm?'],
+    [
+      { crm: { pipelineStage: [] } },
+      'modules.crm.pipelineStage is not a known key, did you mean pipelineStages?',
+    ],
+    [{ crm: { pipelineStages: [] } }, 'modules.crm.pipelineStages'],
+    [{ crm: { pipelineStages: ['Won', 'Won'] } }, 'must not name a stage twice'],
+    [{ crm: 1 }, 'modules.crm'],
+    [{ crm: {}, teams: false }, 'modules.teams is left out, but another module needs it'],
+  ])('are refused as %j', (modules, message) => {
+    expect(() => defineApplication({ modules })).toThrow(message)
+    expect(() => defineApplication({ modules })).toThrow('CONFIG_INVALID')
+  })
+})
+
+describe('the server', () => {
+  it('says that it runs, and whether it is ready', async () => {
+    const up = await build()
+    for (const url of ['/livez', '/readyz']) expect((await send(up, { url })).body).toEqual({ status: 'ok' })
+    await up.close()
+    const away = { ...tenancy, tenants: { list: () => Promise.reject(new Error('gone')) } }
+    const down = await build({ tenancy: away })
+    expect((await send(down, { url: '/livez' })).status).toBe(200)
+    expect((await send(down, { url: '/readyz' })).status).toBe(500)
+  })
+
+  it('names each request, and sends headers that keep browsers from mischief', async () => {
+    const { headers } = await send(await build(), {
+      url: '/livez',
+      headers: { origin: 'https://evil.example' },
+    })
+    expect(headers).toMatchObject({
+      'x-request-id': expect.stringMatching(/^[0-9a-f-]{36}$/),
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+      'strict-transport-security': expect.stringContaining('max-age'),
+    })
+    expect(headers).not.toHaveProperty('access-control-allow-origin')
+  })
+
+  it('lets pages of configured origins in, and no others', async () => {
+    const built = await build({ security: { origins: ['https://app.example'] } })
+    const ask = async (origin: string) =>
+      (
+        await send(built, {
+          method: 'OPTIONS',
+          url: '/t/one/companies',
+          headers: { origin, 'access-control-request-method': 'POST' },
+        })
+      ).headers['access-control-allow-origin']
+    expect([await ask('https://app.example'), await ask('https://evil.example')]).toEqual([
+      'https://app.example',
+      undefined,
+    ])
+  })
+
+  it('writes neither secrets nor query strings into its log', async () => {
+    const lines: string[] = []
+    const logger = createLogger({ destination: { write: (line: string) => void lines.push(line) } })
+    const built = await build({ logger })
+    await send(built, {
+      url: '/livez?token=hush',
+      headers: { authorization: 'Bearer hush', cookie: 'a=hush' },
+    })
+    built.log.info({ headers: { authorization: 'hush' }, password: 'hush', body: { token: 'hush' } }, 'x')
+    const asked = lines.map((line) => JSON.parse(line)).find(({ req }) => req !== undefined)
+    expect(asked).toMatchObject({ reqId: expect.any(String), req: { method: 'GET', url: '/livez' } })
+    expect(lines.join('')).not.toContain('hush')
+  })
+
+  it('answers what it has begun before it ends, and ends what takes too long', async () => {
+    const built = await build()
+    let begun = 0
+    built.get('/slow/:ms', async ({ params }) => {
+      begun += 1
+      await sleep(Number(Object(params).ms))
+      return 'done'
+    })
+    const origin = await built.listen({ host: '127.0.0.1', port: 0 })
+    const ask = (ms: number) =>
+      new Promise<string>((done) => {
+        open(`${origin}/slow/${ms}`, (reply) => reply.on('data', (data) => done(String(data))))
+          .on('error', () => done('ended'))
+          .end()
+      })
+    const answers = [ask(200), ask(60_000)]
+    while (begun < 2) await sleep(5)
+    expect(await closeGracefully(built, 1_000)).toBe(false)
+    expect(await Promise.all(answers)).toEqual(['done', 'ended'])
+  })
+})
+
+describe('the document', () => {
+  it('says of every route who may call it, and shows each once', async () => {
+    const { body } = await send(await build(), { url: '/openapi.json' })
+    expect(body.openapi).toBe('3.1.0')
+    const operations = Object.entries(Object(body.paths)).flatMap(([path, methods]) =>
+      Object.entries(Object(methods)).map(([method, operation]) => ({ path, method, ...Object(operation) })),
+    )
+    expect(operations.length).toBeGreaterThan(50)
+    for (const operation of operations) {
+      expect(operation['x-access'], `${operation.method} ${operation.path}`).toMatch(
+        /^(anyone|user|viewer|member|admin|owner)$/,
+      )
+      expect(operation.summary).toMatch(/\w/)
+      expect(operation.responses.default.content).toHaveProperty('application/problem+json')
+    }
+    const contact = operations.find(({ path, method }) => path === '/t/{slug}/contacts' && method === 'post')
+    expect(contact.requestBody.content['application/json'].schema.required).toContain('email')
+    expect(contact.responses['201']).toBeDefined()
+  })
+
+  it('has a page', async () => {
+    const page = await (await build()).inject({ url: '/reference/' })
+    expect([page.statusCode, page.headers['content-type']]).toEqual([
+      200,
+      expect.stringContaining('text/html'),
+    ])
+  })
+})
