@@ -90,6 +90,14 @@ export const limits = {
   applyBacklogMax: 50_000,
   /** How often one mover throws a copy away and begins anew, before it says why and stops. */
   moveRestartsMax: 3,
+  /** How long a throttled piece of work goes on before it rests. */
+  throttleStretchMs: 10,
+  /** How often it looks how long a small write takes, and how often before it begins. */
+  throttleProbeMs: 100,
+  throttleProbes: 5,
+  /** How much longer than usual a small write may take, and how much longer the rests become at most. */
+  throttleSlackMs: 5,
+  throttleSlowdownMax: 16,
   /** How often a mover looks for requests and writes its progress down. */
   moveProgressMs: 500,
   /** How long the making of a replication slot may wait for transactions of the whole server. */

@@ -19,13 +19,17 @@ import {
   type StepWork,
   switchStep,
 } from './steps.ts'
-import { createThrottle } from './throttle.ts'
 
 /** How a move is worked on. */
 export interface DriveOptions {
   /** Stops the work where it is; the move can be resumed. */
   readonly signal?: AbortSignal
-  /** Part of the time that the copy uses, 0 to 1: less of it disturbs others less. @defaultValue 0.5 */
+  /**
+   * Part of the time that copies and removals use, 0 to 1: less of it disturbs others less. Less is used while small writes
+   * take longer than before.
+   *
+   * @defaultValue 0.5
+   */
   readonly copyShare?: number
   /** Called when something has been done. */
   onProgress?(move: Pick<Move, 'id' | 'state' | 'progress'>): void
@@ -106,7 +110,7 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
         held,
         sessions,
         reporter,
-        throttle: createThrottle(options.copyShare ?? defaultCopyShare),
+        share: options.copyShare ?? defaultCopyShare,
         evict: () => evict(workshop, held),
       }),
     )

@@ -9,14 +9,14 @@ import { countTenantRows } from '../strategies/tenant-rows.ts'
 import { claimEnd, type End, forgetEnd, holdEnd, isWithinDatabase } from './end.ts'
 import { apart, asHolder, type Sessions } from './session.ts'
 import { readTables } from './tables.ts'
-import type { Throttle } from './throttle.ts'
+import { openThrottle } from './throttle.ts'
 
 /** What a place is removed with. */
 export interface RemovalWork {
   readonly workshop: Workshop
   readonly sessions: Sessions
   readonly held: HeldMove
-  readonly throttle: Throttle
+  readonly share: number
 }
 
 /**
@@ -49,7 +49,7 @@ async function removeDatabase(workshop: Workshop, { place }: End): Promise<strin
 }
 
 async function removeShared(
-  { sessions, held, throttle }: RemovalWork,
+  { sessions, held, share }: RemovalWork,
   { role, strategy, place }: End,
 ): Promise<string[]> {
   const client = await sessions.open(place.database, 'purge')
@@ -62,6 +62,7 @@ async function removeShared(
     })
   } else {
     await client.query('set session_replication_role = replica')
+    const throttle = await openThrottle(share, [client])
     for (const { name } of await readTables(client, place.schemaName)) {
       const table = quoteQualified(place.schemaName, name)
       // A little at a time: an old snapshot may still read what goes, and others want to write beside it.

@@ -30,7 +30,7 @@ import {
   type NewSlot,
 } from './stream/slot.ts'
 import { countRows, fingerprintOf, type MovedTable, readMigrationsOf, readTables } from './tables.ts'
-import type { Throttle } from './throttle.ts'
+import { openThrottle } from './throttle.ts'
 
 /** What a step works with. */
 export interface StepWork {
@@ -38,8 +38,8 @@ export interface StepWork {
   readonly held: HeldMove
   readonly sessions: Sessions
   readonly reporter: Reporter
-  /** Rests, so that those who work beside the move notice little of it. */
-  readonly throttle: Throttle
+  /** Part of the time that copies and removals use; see openThrottle(). */
+  readonly share: number
   /** Ends what an earlier holder may have opened since it was shut out. */
   evict(): Promise<void>
 }
@@ -48,8 +48,9 @@ export interface StepWork {
 export async function copyStep(work: StepWork): Promise<void> {
   const { workshop, held, sessions, reporter } = work
   const { source, target, tables } = await prepare(workshop, sessions, held, work.evict)
-  const [watcher, reader, writer] = await Promise.all([
+  const [watcher, beside, reader, writer] = await Promise.all([
     sessions.open(source.place.database, 'watch'),
+    sessions.open(target.place.database, 'watch'),
     sessions.open(source.place.database, 'copy out'),
     sessions.open(target.place.database, 'copy in'),
   ])
@@ -65,7 +66,7 @@ export async function copyStep(work: StepWork): Promise<void> {
     watcher,
     reader,
     writer,
-    throttle: work.throttle,
+    throttle: await openThrottle(work.share, [watcher, beside]),
     signal: reporter.signal,
     onProgress: (progress) => reporter.tell(progress),
   })
