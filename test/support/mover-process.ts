@@ -4,12 +4,13 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Destination } from '@quickscale/tenancy'
 
-export type Order = 'start' | 'cancel' | 'rollback' | 'finish' | 'resume'
+export type Order = 'start' | 'cancel' | 'rollback' | 'finish' | 'resume' | 'drain'
 
 /** What a mover process is told when it begins. */
 export interface MoverOrders {
   /** A TenancyConfig without functions. */
   readonly config: object
+  /** The tenant; of a drain the server. */
   readonly key: string
   readonly destination: Destination
 }

@@ -1,6 +1,6 @@
 /**
  * A process that moves a tenant, to be killed. Its orders come line by line on standard input: `start`, `cancel`, `rollback`,
- * `finish`, `resume`; each is answered by one line on standard output. It ends with its input, when nothing is under way.
+ * `finish`, `resume`, `drain`; each is answered by one line on standard output. It ends with its input, when nothing is under way.
  */
 import { createInterface } from 'node:readline'
 import { createTenancy, type Tenancy, type TenancyConfig } from '@quickscale/tenancy'
@@ -16,6 +16,7 @@ async function obey(order: Order): Promise<string> {
     if (failed[0] !== undefined) throw failed[0].error
     return 'resumed'
   }
+  if (order === 'drain') return (await tenancy.servers.drain(key)).drained ? 'drained' : 'left'
   return (await actions(tenancy.moves)[order](key, { ...destination, copyShare: 1 })).state
 }
 

@@ -8,6 +8,8 @@ import { explain } from './explain.ts'
 import { formatReport } from './format.ts'
 import { addMoveCommand } from './moves/command.ts'
 import { createProgressBar } from './progress-bar.ts'
+import { addServerCommand } from './servers/command.ts'
+import { addRebalanceCommand } from './servers/rebalance.ts'
 
 interface CheckFlags {
   readonly json?: boolean
@@ -57,6 +59,8 @@ Exit codes
   }
   addDoctorCommand(program, end)
   addMoveCommand(program, end)
+  addServerCommand(program, end)
+  addRebalanceCommand(program, end)
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {

@@ -7,10 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createTenancy, type Move, type Strategy, type Tenancy } from '@quickscale/tenancy'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { dropInstallation } from '../../../test/support/drop-installation.ts'
 import { createMoveProgress, formatProgress } from '../src/moves/progress.ts'
-import { run } from '../src/program.ts'
+import { type Outcome, runCommand } from './support/command.ts'
 
 const bin = fileURLToPath(new URL('../bin/quickscale.js', import.meta.url))
 const name = `t_${randomBytes(5).toString('hex')}`
@@ -65,33 +65,8 @@ afterAll(async () => {
   await rm(directory, { recursive: true })
 })
 
-interface Outcome {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** The command in this process: starting one takes longer than most of what it does. */
-async function move(...args: string[]): Promise<Outcome> {
-  const written = { stdout: '', stderr: '' }
-  const spies = [
-    vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-      written.stdout += text
-      return true
-    }),
-    vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-      written.stderr += text
-      return true
-    }),
-    vi.spyOn(console, 'error').mockImplementation((text) => {
-      written.stderr += `${text}\n`
-    }),
-  ]
-  try {
-    return { status: await run(['move', ...args, '--config', directory]), ...written }
-  } finally {
-    for (const spy of spies) spy.mockRestore()
-  }
+function move(...args: string[]): Promise<Outcome> {
+  return runCommand('move', ...args, '--config', directory)
 }
 
 const children = new Set<ChildProcess>()

@@ -1,3 +1,5 @@
+import { serverErrors } from './server-errors.ts'
+
 /** What a code means: HTTP status for an API built on the library, what happened, what to do about it. */
 interface ErrorDefinition {
   readonly status: number
@@ -121,6 +123,7 @@ export const errorDefinitions = {
     message: 'Move {move} has been taken over by another process',
     remedy: 'Nothing is lost: that process goes on. See tenancy.moves.get().',
   },
+  ...serverErrors,
   MOVE_STALLED: {
     status: 503,
     message: 'Move {move} does not go on: {reason}',

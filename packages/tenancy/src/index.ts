@@ -24,10 +24,21 @@ export type { DeliveryOptions, DeliveryReport } from './members/deliver.ts'
 export type { Members, NewMember } from './members/members.ts'
 export type { Move, MovePlace, MoveProgress, MoveRequest, MoveState } from './move.ts'
 export type { PlanChange, PlanChangeOptions, PlanChanges } from './moves/change-plan.ts'
+export type { DrainOptions, DrainProgress, LeftTenant } from './moves/drain.ts'
+export type { DrainPlan, PlannedMove } from './moves/drain-plan.ts'
 export type { DriveOptions } from './moves/drive.ts'
 export type { Moves, ResumeReport } from './moves/moves.ts'
 export type { Destination, MovePlan } from './moves/plan.ts'
 export type { TenantSize } from './moves/preflight.ts'
+export type {
+  RebalanceLimits,
+  RebalanceMove,
+  RebalanceOptions,
+  RebalancePlan,
+  RebalanceReport,
+} from './moves/rebalance/rebalance.ts'
+export type { ServerDatabase, ServerDetails, TenantLoad } from './moves/server-details.ts'
+export type { DrainReport, ServerOperations, ServerSummary } from './moves/servers.ts'
 export type { MoveVerification } from './moves/verify.ts'
 export type { BroughtDatabase } from './placements/bring.ts'
 export type { BroughtFailure } from './placements/brought-failures.ts'

@@ -62,9 +62,23 @@ export const limits = {
   arrivalNoticeMs: 150,
   /** When whoever waits for it has the move brought on: the process that was to do it may be gone. */
   arrivalOverdueMs: 1_000,
+  /** How often what tenants do is added to the catalog, and how many of them one statement has. */
+  activityFlushMs: 60_000,
+  activityPerStatement: 5_000,
   /** Moves that one process works on at the same time. */
   movesConcurrency: 4,
   movesPerPageMax: 1_000,
+  /** Tenants of one shared database that a rebalancing looks at, the biggest ones; pages of a table that are read to find them. */
+  rebalanceTenantsPerDatabase: 1_000,
+  rebalancePagesRead: 2_000,
+  /** How far above the average a load may be, as a part of it, and the most moves of one plan. */
+  rebalanceThreshold: 0.2,
+  rebalanceMoves: 10,
+  rebalanceActivityPart: 0.5,
+  rebalanceMovesMax: 1_000,
+  serverTenantsListed: 20,
+  /** Tenants that one plan of a drain looks at. */
+  drainPlanTenantsMax: 10_000,
   /** How long the way back stays open when nobody says, and the most that may be asked for. */
   rollbackWindowMs: 3_600_000,
   rollbackWindowMsMax: 2_592_000_000,

@@ -77,6 +77,13 @@ export type EndRole = 'source' | 'target'
 
 const finalStates: ReadonlySet<MoveState> = new Set(['done', 'returned', 'cancelled'])
 
+const statesOnTheWay: ReadonlySet<MoveState> = new Set(['planned', 'copying', 'streaming', 'switched'])
+
+/** It has yet to arrive. */
+export function isOnTheWay({ state }: Pick<Move, 'state'>): boolean {
+  return statesOnTheWay.has(state)
+}
+
 export function isFinished({ state }: Pick<Move, 'state'>): boolean {
   return finalStates.has(state)
 }

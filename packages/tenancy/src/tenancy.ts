@@ -13,6 +13,7 @@ import { createMembers, type Members } from './members/members.ts'
 import { readMigrations } from './migrations/files.ts'
 import { type PlanChanges, withPlanChanges } from './moves/change-plan.ts'
 import { createMoves, type Moves } from './moves/moves.ts'
+import { createServerOperations, type ServerOperations } from './moves/servers.ts'
 import { type DriftReport, findInstallationDrift } from './placements/drift.ts'
 import { type MigrationReport, migrateInstallation } from './placements/install.ts'
 import { Refill } from './placements/refill.ts'
@@ -45,6 +46,8 @@ export interface Tenancy<DB = unknown> {
   readonly tenants: Tenants & PlanChanges
   /** Tenants on their way from one place to another, while they work. */
   readonly moves: Moves
+  /** The servers of the configuration, and who lives on them. */
+  readonly servers: ServerOperations
   /**
    * Makes databases wait for tenants of the strategy `database`, as many on each server as its `warmDatabases`; drops
    * those that are too many. A tenant that is made while one waits gets it, with the id it was made for, in a few
@@ -104,15 +107,14 @@ export async function createTenancy<DB = unknown>(
   const connections = createConnections(config.connections, budgets, servers, (database) =>
     applicationLogin(keyProvider, database),
   )
-  const { moves, hasten } = createMoves(workshop, config.plans)
+  const { moves, hasten, turns } = createMoves(workshop, config.plans)
   const routes = new RouteTable(catalog, connections, masterKey, hasten)
   const tenant = (key: string, options: TenantOptions = {}): TenantHandle<DB> => {
     parseTenantKey(key)
     return createHandle<DB>(routes.routerOf(key), options)
   }
-  const seed = async (tenantId: string) => {
+  const seed = async (tenantId: string) =>
     await config.seed?.(createHandle<DB>(routes.routerDuringProvisioning(tenantId), {}))
-  }
 
   const { fleet, close: closeFleet } = createFleet<DB>(workshop, config.connections, budgets, tenant)
   const refill = new Refill(workshop, config.refillWarmDatabases)
@@ -149,6 +151,7 @@ export async function createTenancy<DB = unknown>(
     doctor: (options) => examineInstallation(workshop, options),
     tenants: withPlanChanges(tenants, workshop, config.plans),
     moves,
+    servers: createServerOperations({ workshop, plans: config.plans, turns, activity: routes.activity }),
     warm: () => warmDatabases(workshop),
     tenant,
     fleet,

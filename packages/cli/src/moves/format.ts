@@ -76,10 +76,10 @@ export function formatResumption({ moves, failed }: ResumeReport): string {
   ].join('\n')
 }
 
-function formatPlace({ strategy, server, database, schema }: MovePlace): string {
+export function formatPlace({ strategy, server, database, schema }: MovePlace): string {
   return `${strategy} on ${server}: ${database}, schema ${schema}`
 }
 
-function formatTime(time: Date): string {
+export function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }

@@ -15,17 +15,19 @@ export interface ProgressStream {
 export function createMoveProgress(stream: ProgressStream, evenWithoutTerminal: boolean) {
   const everyMs = stream.isTTY ? limits.progressEveryMs : limits.progressLineEveryMs
   let [shown, shownAt] = ['', Number.NEGATIVE_INFINITY]
+  /** @param what is shown at once when it is another thing than before, and otherwise now and then */
+  const draw = (what: string, line: () => string) => {
+    if (!stream.isTTY && !evenWithoutTerminal) return
+    const now = performance.now()
+    if (shown === what && now - shownAt < everyMs) return
+    shown = what
+    shownAt = now
+    stream.write(stream.isTTY ? `\r\u001b[K${line().slice(0, (stream.columns ?? 80) - 1)}` : `${line()}\n`)
+  }
   return {
-    show: (move: Pick<Move, 'id' | 'state' | 'progress'>) => {
-      if (!stream.isTTY && !evenWithoutTerminal) return
-      const now = performance.now()
-      const what = `${move.id} ${move.state}`
-      if (shown === what && now - shownAt < everyMs) return
-      shown = what
-      shownAt = now
-      const line = formatProgress(move)
-      stream.write(stream.isTTY ? `\r\u001b[K${line.slice(0, (stream.columns ?? 80) - 1)}` : `${line}\n`)
-    },
+    draw,
+    show: (move: Pick<Move, 'id' | 'state' | 'progress'>) =>
+      draw(`${move.id} ${move.state}`, () => formatProgress(move)),
     end: () => {
       if (stream.isTTY && shown !== '') stream.write('\r\u001b[K')
     },
@@ -73,14 +75,14 @@ function format(number: number): string {
   return number.toLocaleString('en')
 }
 
-function formatBytes(bytes: number): string {
+export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']
   let [size, unit] = [bytes, 0]
   for (; size >= 1_000 && unit < units.length - 1; unit += 1) size /= 1_000
   return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`
 }
 
-function formatSeconds(seconds: number): string {
-  if (seconds < 60) return `${seconds} s`
+export function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`
   return seconds < 3_600 ? `${Math.ceil(seconds / 60)} min` : `${(seconds / 3_600).toFixed(1)} h`
 }

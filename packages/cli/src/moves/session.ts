@@ -18,6 +18,8 @@ export interface MoveSession {
   readonly drive: DriveOptions
   /** Draws where a move is. */
   show(move: Pick<Move, 'id' | 'state' | 'progress'>): void
+  /** Draws where something else is; at once when it is another thing than before. */
+  draw(what: string, line: () => string): void
 }
 
 /** The result of a command: one object for programs, a text for people. */
@@ -31,11 +33,13 @@ export interface Outcome {
  * Opens the installation for `work` and prints its outcome. The first Ctrl-C stops the work where it is; a move can be
  * killed anywhere, so more of them change nothing.
  *
+ * @param whenInterrupted what becomes of the work then, of one move unless it is said
  * @returns the exit code
  */
 export async function withMoves(
   { json = false, config: cwd, watch = false }: MoveFlags,
   work: (session: MoveSession) => Promise<Outcome>,
+  whenInterrupted?: string,
 ): Promise<number> {
   const abort = new AbortController()
   const onSignal = () => abort.abort()
@@ -50,7 +54,13 @@ export async function withMoves(
     const tenancy = await createTenancy(await loadConfig({ cwd }))
     try {
       const { signal } = abort
-      const outcome = await work({ tenancy, signal, drive: { signal, onProgress: show }, show })
+      const outcome = await work({
+        tenancy,
+        signal,
+        drive: { signal, onProgress: show },
+        show,
+        draw: progress.draw,
+      })
       progress.end()
       process.stdout.write(`${json ? JSON.stringify(outcome.json) : outcome.text}\n`)
       return outcome.exitCode
@@ -60,7 +70,7 @@ export async function withMoves(
   } catch (error) {
     progress.end()
     if (!abort.signal.aborted) return explain(error, json)
-    console.error(interruption(last))
+    console.error(whenInterrupted ?? interruption(last))
     return exitCodes.interrupted
   } finally {
     // A terminal and npm may both deliver the same Ctrl-C: the second one must not kill what the first one is stopping.

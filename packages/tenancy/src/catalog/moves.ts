@@ -260,7 +260,7 @@ export async function announceArrival(db: Database, id: string): Promise<void> {
   await sql`select catalog.announce_arrival(${id})`.execute(db)
 }
 
-function toMove(row: Selectable<CatalogTables['move']>): Move {
+export function toMove(row: Selectable<CatalogTables['move']>): Move {
   const open = row.switched_at !== null && row.state === 'active'
   return {
     id: row.id,

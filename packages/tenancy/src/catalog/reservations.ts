@@ -19,6 +19,8 @@ export interface Supply {
   readonly shared: readonly SharedDatabase[]
   /** How many databases with one tenant each server has, by its name. */
   readonly silos: Readonly<Record<string, number>>
+  /** Names of servers that take no tenant. */
+  readonly draining: readonly string[]
 }
 
 /** A place that was chosen. */
@@ -40,6 +42,7 @@ export interface Chosen {
 interface SupplyRow {
   readonly shared: (DatabaseRow & { row_tenants: number; schema_tenants: number })[] | null
   readonly silos: Record<string, number> | null
+  readonly draining: string[] | null
 }
 
 /**
@@ -78,7 +81,7 @@ function toSupply(row: SupplyRow | undefined): Supply {
     rowTenants: each.row_tenants,
     schemaTenants: each.schema_tenants,
   }))
-  return { shared, silos: row?.silos ?? {} }
+  return { shared, silos: row?.silos ?? {}, draining: row?.draining ?? [] }
 }
 
 /**

@@ -26,6 +26,8 @@ export interface CatalogTables {
     identity: Generated<string | null>
     credential: ColumnType<Envelope | null, string | undefined, string>
     revision: Generated<number>
+    /** Since when it takes no tenants; see sql/catalog. */
+    draining_since: ColumnType<Date | null, never, Date | null>
     created_at: CreatedAt
   }
   database: {

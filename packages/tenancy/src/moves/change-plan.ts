@@ -2,7 +2,7 @@ import { findUnfinishedMove } from '../catalog/moves.ts'
 import { findTenant, parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { updateDetails } from '../lifecycle/update.ts'
-import type { Move, MoveState } from '../move.ts'
+import { isOnTheWay, type Move } from '../move.ts'
 import { type Plans, planOf } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
@@ -65,7 +65,7 @@ async function changePlan(
   }
   const { id } = await requireTenant(parseTenantKey(key))
   const underWay = await findUnfinishedMove(db, id)
-  if (underWay?.plan === plan && onTheWay.has(underWay.state) && underWay.request !== 'cancel') {
+  if (underWay?.plan === plan && isOnTheWay(underWay) && underWay.request !== 'cancel') {
     const move = await driveToArrival(workshop, underWay.id, options)
     return { tenant: await requireTenant({ id }), move }
   }
@@ -78,5 +78,3 @@ async function changePlan(
   const move = await driveToArrival(workshop, moveId, options)
   return { tenant: await requireTenant({ id }), move }
 }
-
-const onTheWay: ReadonlySet<MoveState> = new Set(['planned', 'copying', 'streaming', 'switched'])

@@ -68,11 +68,13 @@ export interface MovesInside {
   readonly moves: Moves
   /** A client has waited for a tenant's next place for too long: whoever was to open it may be gone. */
   hasten(tenantId: string): void
+  /** All moves of this process wait for their turn here. */
+  readonly turns: Turns
 }
 
 export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
   const { db } = workshop.catalog
-  const bounded = createTurns(limits.movesConcurrency)
+  const turns = createTurns(limits.movesConcurrency)
   const get = async (key: string): Promise<Move> => {
     const read = parseTenantKey(key)
     const byId = 'id' in read ? await findMove(db, read.id) : null
@@ -101,7 +103,7 @@ export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
     plan: (key, destination) => planMove(workshop, plans, key, destination),
     start: async (key, options) => {
       const { id } = await recordPlan(workshop, plans, key, options)
-      return await bounded(() => driveToArrival(workshop, id, options))
+      return await turns(() => driveToArrival(workshop, id, options))
     },
     get,
     list: async ({ tenant, unfinished, limit = 100 } = {}) => {
@@ -119,7 +121,7 @@ export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
     verify: async (key, { signal } = {}) => await verifyMove(workshop, await get(key), signal),
     resume: (options = {}) => resumeMoves(workshop, options),
   }
-  return { moves, hasten: createHasten(workshop) }
+  return { moves, hasten: createHasten(workshop), turns }
 }
 
 function createHasten(workshop: Workshop): MovesInside['hasten'] {
@@ -135,8 +137,11 @@ function createHasten(workshop: Workshop): MovesInside['hasten'] {
   }
 }
 
+/** Runs work when it is its turn. */
+export type Turns = <T>(work: () => Promise<T>) => Promise<T>
+
 /** Lets so many pieces of work run at the same time; the others wait. */
-function createTurns(count: number): <T>(work: () => Promise<T>) => Promise<T> {
+function createTurns(count: number): Turns {
   let free = count
   const waiting: (() => void)[] = []
   return async (work) => {
@@ -182,7 +187,7 @@ const outcomes: Readonly<Record<MoveRequest, readonly MoveState[]>> = {
 }
 
 /** One that waits with its way back open needs nobody. */
-function isDue(move: Move): boolean {
+export function isDue(move: Move): boolean {
   if (isFinished(move)) return false
   const open = move.state === 'active' && (move.rollbackUntil?.getTime() ?? 0) > Date.now()
   return !open || move.request !== null

@@ -21,6 +21,14 @@ export interface Destination {
   readonly rollbackWindowMs?: number
 }
 
+/** Where a tenant is to go, more closely: for what moves many of them. */
+export interface Directions extends Destination {
+  /** Refused unless the tenant still lives there. */
+  readonly from?: { readonly server: string; readonly database?: string }
+  /** Name of a shared database of `server` that it goes to. @defaultValue the one with the fewest tenants */
+  readonly database?: string
+}
+
 /** What a move would do. */
 export interface MovePlan {
   readonly tenant: Tenant
@@ -54,7 +62,7 @@ export async function recordPlan(
   workshop: Workshop,
   plans: Plans,
   key: string,
-  destination: Destination,
+  destination: Directions,
 ): Promise<Move> {
   return await withTenantLocked(workshop, key, { apart: true }, async (tenant) => {
     const { obstacles } = await examine(workshop, plans, tenant, destination)
@@ -66,6 +74,7 @@ export async function recordPlan(
         moved: true,
         wish,
         avoid: here.strategy === wish.strategy ? here.place.database : null,
+        into: destination.database ?? null,
       })
       const windowMs = Math.min(
         Math.max(0, Math.trunc(destination.rollbackWindowMs ?? limits.rollbackWindowMs)),
@@ -92,7 +101,7 @@ async function examine(
   workshop: Workshop,
   plans: Plans,
   tenant: Tenant,
-  destination: Destination,
+  destination: Directions,
 ): Promise<MovePlan> {
   const [wish, here] = await readDestination(workshop, plans, tenant, destination)
   const avoid = here.strategy === wish.strategy ? here.place.database : null
@@ -106,6 +115,7 @@ async function examine(
         moved: true,
         wish,
         avoid,
+        into: destination.database ?? null,
       })
       target = { strategy: wish.strategy, place }
       throw new Undone()
@@ -131,7 +141,7 @@ async function readDestination(
   workshop: Workshop,
   plans: Plans,
   tenant: Tenant,
-  { to, plan, server }: Destination,
+  { to, plan, server, from }: Directions,
 ): Promise<[ReturnType<typeof wishOf>, Here]> {
   if (tenant.state !== 'active') throw new QuickScaleError(refusalOf[tenant.state], { key: tenant.slug })
   const record = await findRoute(workshop.catalog.db, { id: tenant.id })
@@ -142,6 +152,10 @@ async function readDestination(
     place: { database, schemaName: placement.schemaName },
     epoch: placement.epoch,
   }
+  const left =
+    from !== undefined &&
+    (from.server !== database.server || (from.database ?? database.name) !== database.name)
+  if (left) throw refused(tenant, `it does not live in ${from.server} any more`)
   if (database.brought) throw refused(tenant, 'it lives in a database that its customer has brought')
   const wanted = planOf(plans, plan ?? tenant.plan)
   const strategy = to ?? (plan === undefined ? here.strategy : wanted.strategy)
@@ -160,7 +174,7 @@ function refused({ slug }: Tenant, reasons: string): QuickScaleError {
   return new QuickScaleError('MOVE_REFUSED', { key: slug, reasons })
 }
 
-function toMovePlace({ strategy, place }: Placed): MovePlace {
+export function toMovePlace({ strategy, place }: Placed): MovePlace {
   const { server, name } = place.database
   return { strategy, server, database: name, schema: place.schemaName }
 }

@@ -8,6 +8,8 @@ export interface SharedCandidate {
   readonly id: string
   readonly rowTenants: number
   readonly schemaTenants: number
+  /** It takes part in the server's load and caps, and is not chosen. @defaultValue false */
+  readonly closed?: boolean
 }
 
 /** A server that a tenant might live on. */
@@ -16,6 +18,10 @@ export interface Candidate {
   readonly region?: string | undefined
   readonly labels: readonly string[]
   readonly private: boolean
+  /** It takes no tenant. @defaultValue false */
+  readonly draining?: boolean
+  /** The tenant has a database of its own there, and is to go elsewhere. @defaultValue false */
+  readonly left?: boolean
   readonly caps: ResolvedServer['caps']
   readonly shared: readonly SharedCandidate[]
   /** Databases of one tenant each. */
@@ -36,7 +42,7 @@ export interface Wish {
 /** A rule that keeps a tenant from a server, and why. */
 export interface Exclusion {
   readonly server: string
-  readonly rule: 'pinned' | 'private' | 'region' | 'labels' | 'full'
+  readonly rule: 'pinned' | 'private' | 'region' | 'labels' | 'draining' | 'left' | 'full'
   readonly reason: string
 }
 
@@ -58,7 +64,7 @@ export function choosePlace(candidates: readonly Candidate[], wish: Wish): Choic
   const exclusions: Exclusion[] = []
   let best: { candidate: Candidate; load: number } | null = null
   for (const candidate of candidates) {
-    const exclusion = findExclusion(candidate, wish) ?? findFullness(candidate, wish.strategy)
+    const exclusion = findExclusion(candidate, wish) ?? findUnavailability(candidate, wish.strategy)
     if (exclusion !== null) {
       exclusions.push(exclusion)
       continue
@@ -90,8 +96,10 @@ export function findExclusion(candidate: Candidate, wish: Wish): Exclusion | nul
   return null
 }
 
-function findFullness(candidate: Candidate, strategy: Strategy): Exclusion | null {
-  const { server, caps, shared, silos } = candidate
+function findUnavailability(candidate: Candidate, strategy: Strategy): Exclusion | null {
+  const { server, caps, shared, silos, draining, left } = candidate
+  if (draining) return { server, rule: 'draining', reason: 'is being drained' }
+  if (left) return { server, rule: 'left', reason: 'is where the tenant has a database of its own already' }
   if (strategy === 'database') {
     if (silos < caps.databases) return null
     return {
@@ -108,7 +116,9 @@ function findFullness(candidate: Candidate, strategy: Strategy): Exclusion | nul
 /** The shared database with the fewest tenants of the strategy, if one has room. */
 function chooseShared({ shared, caps }: Candidate, strategy: Strategy): SharedCandidate | null {
   if (strategy === 'database') return null
-  const open = shared.filter((database) => tenantsIn(database, strategy) < tenantsPerDatabase(caps, strategy))
+  const open = shared.filter(
+    (database) => !database.closed && tenantsIn(database, strategy) < tenantsPerDatabase(caps, strategy),
+  )
   return open.reduce<SharedCandidate | null>(
     (best, each) => (best === null || tenantsIn(each, strategy) < tenantsIn(best, strategy) ? each : best),
     null,

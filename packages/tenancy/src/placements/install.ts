@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { registerDatabase } from '../catalog/places.ts'
+import { isDraining } from '../catalog/servers.ts'
 import { offerWarmDatabase } from '../catalog/warm-databases.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
@@ -128,6 +129,8 @@ async function recordServersAndPlans(
       .values({ name, ...address })
       .onConflict((conflict) => conflict.column('name').doUpdateSet(address))
       .execute()
+    // One that is drained may have been removed: nothing is made there.
+    if (await isDraining(db, name)) continue
     await registerDatabase(db, { serverName: name, name: shared, kind: 'shared', loginRole: shared })
     await registerDatabase(db, { serverName: name, name: template, kind: 'template', loginRole: template })
   }

@@ -51,17 +51,21 @@ export async function findPlace(db: Kysely<CatalogTables>, tenantId: string): Pr
  * Chooses a place; nothing is recorded, nor made there yet.
  *
  * @param tenantId names what is made for it alone
+ * @param into the only shared database that will do
  * @param avoid where the tenant lives already under the same strategy: it is to go elsewhere
  * @throws QuickScaleError `PLACEMENT_REFUSED`
  */
 export function choose(
   workshop: Workshop,
   supply: Supply,
-  { tenantId, wish, avoid = null, moved = false }: Placing,
+  { tenantId, wish, avoid = null, into = null, moved = false }: Placing,
 ): Chosen {
   const { strategy } = wish
-  const candidates = candidatesOf(workshop, supply, avoid)
+  const candidates = candidatesOf(workshop, supply, { avoid, into })
   const { server, sharedDatabaseId } = choosePlace(candidates, wish)
+  if (into !== null && sharedDatabaseId === null) {
+    throw new QuickScaleError('PLACEMENT_REFUSED', { reasons: `${into} on ${server} has no room` })
+  }
   const names = installationNames(workshop.installation)
   if (strategy === 'database') {
     // Each move makes a database of another name: whoever is late to drop an earlier one drops nothing else.
@@ -87,6 +91,8 @@ export interface Placing {
   readonly moved?: boolean
   readonly wish: Wish
   readonly avoid?: DatabaseRecord | null
+  /** Name of the only shared database that will do. @defaultValue any */
+  readonly into?: string | null
 }
 
 /**
@@ -126,17 +132,22 @@ export async function requirePlace(workshop: Workshop, plans: Plans, tenant: Ten
 
 function candidatesOf(
   { servers }: Workshop,
-  { shared, silos }: Supply,
-  avoid: DatabaseRecord | null,
+  { shared, silos, draining }: Supply,
+  { avoid, into }: Required<Pick<Placing, 'avoid' | 'into'>>,
 ): Candidate[] {
-  const open = shared.filter(({ record }) => record.id !== avoid?.id)
-  const elsewhere = servers.all.filter(({ name }) => avoid?.kind !== 'silo' || name !== avoid.server)
-  return elsewhere.map(({ name, traits }) => ({
+  return servers.all.map(({ name, traits }) => ({
     server: name,
     ...traits,
+    draining: draining.includes(name),
+    left: avoid?.kind === 'silo' && avoid.server === name,
     silos: silos[name] ?? 0,
-    shared: open
+    shared: shared
       .filter(({ record }) => record.server === name)
-      .map(({ record, rowTenants, schemaTenants }) => ({ id: record.id, rowTenants, schemaTenants })),
+      .map(({ record, rowTenants, schemaTenants }) => ({
+        id: record.id,
+        rowTenants,
+        schemaTenants,
+        closed: record.id === avoid?.id || (into !== null && record.name !== into),
+      })),
   }))
 }

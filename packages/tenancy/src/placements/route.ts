@@ -11,6 +11,7 @@ import { TokenSource } from '../session/token.ts'
 import type { Connections } from '../strategies/connections.ts'
 import { tokenKeyOf } from '../strategies/token-keys.ts'
 import { refusalOf } from '../tenant.ts'
+import { Activity } from './activity.ts'
 
 interface KnownRoute {
   readonly route: Route
@@ -34,6 +35,8 @@ export class RouteTable {
   /** Databases that tenants are about to be switched to. */
   readonly #expected = new LRUCache<string, DatabaseRecord>({ max: limits.poolsKept })
   readonly #hasten: (tenantId: string) => void
+  /** Where the tenants' work is counted. */
+  readonly activity: Activity
   #closed = false
 
   /** @param hasten a tenant's next place does not open */
@@ -43,6 +46,7 @@ export class RouteTable {
     masterKey: Buffer,
     hasten: (tenantId: string) => void = () => undefined,
   ) {
+    this.activity = new Activity(catalog)
     this.#hasten = hasten
     this.#catalog = catalog
     this.#connections = connections
@@ -98,6 +102,7 @@ export class RouteTable {
   /** From now on every use of a router fails with `TENANCY_CLOSED`. */
   close(): void {
     this.#closed = true
+    this.activity.close()
     this.#known.clear()
   }
 
@@ -216,6 +221,7 @@ export class RouteTable {
         tenantId,
         placement.epoch,
       ),
+      usage: this.activity.of(tenantId),
     }
     this.#records.set(route, record)
     return route

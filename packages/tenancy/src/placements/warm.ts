@@ -3,6 +3,7 @@
  * made up with it; the tenant who claims it gets that id, so that a claim is a matter of the catalog alone.
  */
 import { countSilos } from '../catalog/candidates.ts'
+import { isDraining } from '../catalog/servers.ts'
 import {
   listWarmDatabases,
   offerWarmDatabase,
@@ -32,20 +33,29 @@ export interface WarmReport {
 export async function warmDatabases(workshop: Workshop): Promise<WarmReport> {
   const report = { made: 0, dropped: 0 }
   for (const server of workshop.servers.all) {
-    const names = { shared: migrationLock, exclusive: `warm ${server.name}` }
-    await workshop.catalog.locked(names, async (assertHeld) => {
-      const { db } = workshop.catalog
-      const shape = await wantedShape(workshop)
-      const wanted = await countWanted(workshop, server)
-      await registerMissing(workshop, server, wanted)
-      for (const [index, warm] of (await listWarmDatabases(db, server.name)).entries()) {
-        await assertHeld()
-        if (index >= wanted) report.dropped += await drop(workshop, warm)
-        else if (warm.shape !== shape) report.made += await finish(workshop, warm, shape)
-      }
-    })
+    const { made, dropped } = await warmServer(workshop, server)
+    report.made += made
+    report.dropped += dropped
   }
   return report
+}
+
+/** The same on one server; none wait on one that is drained. */
+export async function warmServer(workshop: Workshop, server: Server): Promise<WarmReport> {
+  const names = { shared: migrationLock, exclusive: `warm ${server.name}` }
+  return await workshop.catalog.locked(names, async (assertHeld) => {
+    const report = { made: 0, dropped: 0 }
+    const { db } = workshop.catalog
+    const shape = await wantedShape(workshop)
+    const wanted = await countWanted(workshop, server)
+    await registerMissing(workshop, server, wanted)
+    for (const [index, warm] of (await listWarmDatabases(db, server.name)).entries()) {
+      await assertHeld()
+      if (index >= wanted) report.dropped += await drop(workshop, warm)
+      else if (warm.shape !== shape) report.made += await finish(workshop, warm, shape)
+    }
+    return report
+  })
 }
 
 /**
@@ -104,6 +114,7 @@ async function makeOne(workshop: Workshop, server: Server): Promise<number> {
 }
 
 async function countWanted({ catalog }: Workshop, { name, traits, warmDatabases }: Server): Promise<number> {
+  if (await isDraining(catalog.db, name)) return 0
   const silos = (await countSilos(catalog.db)).get(name) ?? 0
   return Math.max(0, Math.min(warmDatabases, traits.caps.databases - silos))
 }

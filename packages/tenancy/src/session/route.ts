@@ -2,12 +2,19 @@ import type { Destination } from './destination.ts'
 import type { ScopedPool } from './scoped-pool.ts'
 import type { TokenSource } from './token.ts'
 
+/** How much a tenant does; whoever works for it adds to it. */
+export interface Usage {
+  /** Milliseconds for which its work has had a connection. */
+  busyMs: number
+}
+
 /** Where a tenant is reached right now. */
 export interface Route {
   readonly tenantId: string
   readonly schemaName: string
   readonly pool: ScopedPool
   readonly tokens: TokenSource
+  readonly usage: Usage
 }
 
 /** Finds the route of one tenant. A stale answer is harmless: the fence in the database refuses it. */

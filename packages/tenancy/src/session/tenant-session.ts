@@ -18,6 +18,8 @@ interface Lease {
   readonly route: Route
   readonly client: ScopedClient
   readonly scope: Scope
+  /** When it was taken, by performance.now(). */
+  readonly sinceMs: number
 }
 
 /**
@@ -166,14 +168,16 @@ export class TenantSession {
       schemaName: route.schemaName,
       token: () => route.tokens.token(actor, client.state.facts.clockOffsetSeconds),
     }
-    this.#lease = { route, client, scope }
+    this.#lease = { route, client, scope, sinceMs: performance.now() }
     return this.#lease
   }
 
   #close(): void {
     const lease = this.#lease
     this.#lease = null
-    if (lease !== null) lease.route.pool.giveBack(lease.client)
+    if (lease === null) return
+    lease.route.usage.busyMs += performance.now() - lease.sinceMs
+    lease.route.pool.giveBack(lease.client)
   }
 
   /** The tenant has been switched to this place, which is about to open. */
