@@ -1,6 +1,7 @@
 export type { Admin, AdminTransaction, AdminUse } from './admin/admin.ts'
+export type { ControlPlane } from './catalog/control-plane.ts'
 export { decrypt, type Envelope, encrypt, localKeyProvider } from './catalog/credentials.ts'
-export type { Member } from './catalog/members.ts'
+export type { Kin, Member, NewMember } from './catalog/members.ts'
 export type { TenantFilter } from './catalog/tenants.ts'
 export {
   type ConnectionsConfig,
@@ -21,7 +22,7 @@ export type { SweepReport } from './lifecycle/sweep.ts'
 export type { Tenants } from './lifecycle/tenants.ts'
 export type { TenantNames, TenantUpdate } from './lifecycle/update.ts'
 export type { DeliveryOptions, DeliveryReport } from './members/deliver.ts'
-export type { Members, NewMember } from './members/members.ts'
+export type { Members } from './members/members.ts'
 export type { Move, MovePlace, MoveProgress, MoveRequest, MoveState } from './move.ts'
 export type { PlanChange, PlanChangeOptions, PlanChanges } from './moves/change-plan.ts'
 export type { DrainOptions, DrainProgress, LeftTenant } from './moves/drain.ts'

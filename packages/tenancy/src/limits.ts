@@ -52,6 +52,10 @@ export const limits = {
   /** How long a route is used on while the catalog cannot be reached, and how long the catalog may take to answer. */
   catalogRetryMs: 1_000,
   catalogConnectMs: 10_000,
+  /** Connections of the application's own tables beside the catalog. */
+  controlPlaneConnections: 10,
+  /** Ancestors of a tenant that count for what somebody is there. */
+  lineageMax: 20,
   /** How often the connection that hears of changes proves that it lives; when it is opened again after it was lost. */
   catalogBeatMs: 5_000,
   catalogListenRetryMs: 2_000,

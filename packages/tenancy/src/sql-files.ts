@@ -18,33 +18,42 @@ const loaded = new Map<SqlDirectory, Promise<readonly SqlFile[]>>()
 
 /** The files of one directory of `sql/`, in order; read once per process. */
 export function sqlFiles(directory: SqlDirectory): Promise<readonly SqlFile[]> {
-  const known = loaded.get(directory) ?? readFiles(directory)
+  const known = loaded.get(directory) ?? readSqlFiles(`${root}${directory}`)
   loaded.set(directory, known)
   return known
 }
 
-async function readFiles(directory: SqlDirectory): Promise<readonly SqlFile[]> {
-  const names = (await readdir(`${root}${directory}`)).filter((name) => name.endsWith('.sql')).sort()
+/** The `NNNN-name.sql` files of any directory, in order. */
+export async function readSqlFiles(directory: string): Promise<readonly SqlFile[]> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort()
   return await Promise.all(
     names.map(async (name) => ({
       number: Number.parseInt(name, 10),
       name,
-      text: await readFile(`${root}${directory}/${name}`, 'utf8'),
+      text: await readFile(`${directory}/${name}`, 'utf8'),
     })),
   )
+}
+
+/** Brings the library's objects of one schema to the newest version. */
+export async function upgradeObjects(
+  client: pg.ClientBase,
+  directory: SqlDirectory,
+  schema: string,
+): Promise<void> {
+  await applySqlFiles(client, await sqlFiles(directory), schema)
 }
 
 /**
  * Brings the objects of one schema to the newest version, in one transaction. Several callers at once are fine:
  * the first one works, the others find it done.
  */
-export async function upgradeObjects(
+export async function applySqlFiles(
   client: pg.ClientBase,
-  directory: SqlDirectory,
+  files: readonly SqlFile[],
   schema: string,
 ): Promise<void> {
   const versionTable = quoteQualified(schema, 'version')
-  const files = await sqlFiles(directory)
   if ((await newestVersion(client, versionTable)) >= (files.at(-1)?.number ?? 0)) return
   await inTransaction(client, async () => {
     await client.query("select pg_advisory_xact_lock(hashtextextended('quickscale upgrade', 0))")

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Admin, createAdmin } from './admin/admin.ts'
 import { openCatalog } from './catalog/catalog.ts'
+import { type ControlPlane, createControlPlane } from './catalog/control-plane.ts'
 import { localKeyProvider } from './catalog/credentials.ts'
 import { parseTenantKey } from './catalog/tenants.ts'
 import { parseConfig, type ResolvedConfig, type TenancyConfig } from './config.ts'
@@ -74,6 +75,8 @@ export interface Tenancy<DB = unknown> {
   readonly admin: Admin
   /** The people of each tenant, and their copies in the tenants' places. */
   readonly members: Members
+  /** Tables of the application that belong to no single tenant, beside the catalog. */
+  readonly controlPlane: ControlPlane
   /** Rotation of keys. */
   readonly keys: Keys
   /** Runs `work` with the tenant as {@link Tenancy.current}, across every await inside it. */
@@ -102,6 +105,7 @@ export async function createTenancy<DB = unknown>(
   assertDriver()
   await loadParser()
   const workshop = openWorkshop(config)
+  const controlPlane = createControlPlane(catalogUrlOf(workshop), workshop.catalog)
   const { catalog, servers, masterKey, keyProvider } = workshop
   const budgets = createBudgets(config.connections.perServer, config.broughtDatabases.connections)
   const connections = createConnections(config.connections, budgets, servers, (database) =>
@@ -118,14 +122,13 @@ export async function createTenancy<DB = unknown>(
 
   const { fleet, close: closeFleet } = createFleet<DB>(workshop, config.connections, budgets, tenant)
   const refill = new Refill(workshop, config.refillWarmDatabases)
-
   let closing: Promise<void> | undefined
   const close = async () => {
     routes.close()
     closeFleet()
     await refill.close()
     await budgets.close()
-    await Promise.all([catalog.close(), servers.close()])
+    await Promise.all([controlPlane.close(), catalog.close(), servers.close()])
   }
 
   const tenants = createTenants(workshop, config.plans, seed, {
@@ -140,7 +143,6 @@ export async function createTenancy<DB = unknown>(
   }
 
   refill.request()
-
   return {
     migrate: async () => {
       const report = await migrateInstallation(workshop, config.plans)
@@ -157,6 +159,7 @@ export async function createTenancy<DB = unknown>(
     fleet,
     admin: createAdmin(workshop),
     members: createMembers(catalog, tenant),
+    controlPlane,
     keys: createKeys(workshop),
     ...createScope(tenant),
     close: () => {
@@ -181,13 +184,16 @@ function createScope<DB>(tenant: Tenancy<DB>['tenant']): Pick<Tenancy<DB>, 'run'
   }
 }
 
+function catalogUrlOf({ installation, servers }: Pick<Workshop, 'installation' | 'servers'>): string {
+  return servers.primary.administrator.urlOf(installationNames(installation).catalog)
+}
+
 function openWorkshop(config: ResolvedConfig): Workshop {
   const { installation } = config
   const masterKey = Buffer.from(config.masterKey, 'base64')
   const keyProvider = config.keyProvider ?? localKeyProvider(masterKey)
   const servers = createServers(config, (name) => openBroughtServer(catalog, keyProvider, name))
-  const catalogUrl = servers.primary.administrator.urlOf(installationNames(installation).catalog)
-  const catalog = openCatalog(catalogUrl, installation)
+  const catalog = openCatalog(catalogUrlOf({ installation, servers }), installation)
   return {
     installation,
     catalog,

@@ -258,3 +258,70 @@ function deliverInProcess() {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
 }
+
+describe.each(strategies)('a tenant that is begun with the %s strategy', (plan) => {
+  test('has its first members from the first moment, and is entered when it is finished', async () => {
+    const { members, tenants, tenant } = installation.tenancy
+    const [userId, stranger] = [randomUUID(), randomUUID()]
+    const slug = `begun-${plan}`
+    const begun = await tenants.begin({ slug, name: slug, plan, members: [ann(userId)] })
+    expect(begun.tenant).toMatchObject({ slug, state: 'provisioning' })
+    expect(await members.tenantsOf(userId)).toMatchObject([{ tenant: { slug }, role: 'owner' }])
+    expect(await members.tenantsOf(stranger)).toEqual([])
+    expect(await begun.finished).toMatchObject({ id: begun.tenant.id, state: 'active' })
+    await members.deliver()
+    expect(await membersIn(slug, userId)).toHaveLength(1)
+    await expect(tenant(slug).query('select 1 as one')).resolves.toMatchObject({ rows: [{ one: 1 }] })
+  })
+})
+
+test('a tenant that cannot be begun says so, and one with an unusable member is not made', async () => {
+  const { tenants } = installation.tenancy
+  const wanted = { slug: 'unbegun', name: 'x', plan: 'only' }
+  await expect(tenants.begin({ ...wanted, slug: 'one' })).rejects.toMatchObject({ code: 'TENANT_EXISTS' })
+  await expect(tenants.begin({ ...wanted, members: [{ ...ann('nobody') }] })).rejects.toMatchObject({
+    code: 'MEMBER_INVALID',
+  })
+  await expect(tenants.get('unbegun')).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+})
+
+test('what somebody is in a tenant and above it is known by one question, and ends with membership', async () => {
+  const { members, tenants } = installation.tenancy
+  const userId = randomUUID()
+  for (const [slug, parent] of [
+    ['top', undefined],
+    ['middle', 'top'],
+    ['leaf', 'middle'],
+  ] as const) {
+    await tenants.create({ slug, name: slug, plan: 'only', ...(parent ? { parent } : {}) })
+  }
+  await members.put('top', ann(userId))
+  const line = async (key: string, user?: string) =>
+    (await members.lineage(key, user)).map(({ slug, role }) => `${slug} ${role}`)
+  expect(await line('leaf', userId)).toEqual(['leaf null', 'middle null', 'top owner'])
+  expect(await line((await tenants.get('top')).id, userId)).toEqual(['top owner'])
+  expect(await line('leaf')).toEqual(['leaf null', 'middle null', 'top null'])
+  expect(await line('nobody', userId)).toEqual([])
+  await members.deactivate('top', userId)
+  expect(await line('top', userId)).toEqual(['top null'])
+  await expect(members.lineage('Not A Key', userId)).rejects.toMatchObject({ code: 'TENANT_KEY_INVALID' })
+})
+
+test('the control plane keeps tables of the application, and lets none of its own schemas be taken', async () => {
+  const { controlPlane, tenants } = installation.tenancy
+  const directory = fileURLToPath(new URL('./support/control-plane', import.meta.url))
+  await Promise.all([controlPlane.upgrade('billing', directory), controlPlane.upgrade('billing', directory)])
+  const db = controlPlane.kysely<{ invoice: { tenant_id: string; amount: number } }>('billing')
+  const { id } = await tenants.get('one')
+  await db.insertInto('invoice').values({ tenant_id: id, amount: 12 }).execute()
+  expect(await db.selectFrom('invoice').selectAll().execute()).toEqual([{ tenant_id: id, amount: 12 }])
+  await expect(
+    db.insertInto('invoice').values({ tenant_id: randomUUID(), amount: 1 }).execute(),
+  ).rejects.toMatchObject({ code: '23503' })
+  for (const schema of ['catalog', 'public', 'pg_temp', 'quickscale', 'A"; drop schema catalog']) {
+    await expect(controlPlane.upgrade(schema, directory)).rejects.toMatchObject({
+      code: 'IDENTIFIER_INVALID',
+    })
+    expect(() => controlPlane.kysely(schema)).toThrow('IDENTIFIER_INVALID')
+  }
+})

@@ -3,7 +3,7 @@ import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { recordAudit } from './audit.ts'
 import type { CatalogTables } from './tables.ts'
-import { findTenant, parseTenantKey } from './tenants.ts'
+import { findTenant, parseTenantKey, toTenant } from './tenants.ts'
 
 /** What stands in place of the name of somebody who is forgotten. */
 const ANONYMOUS = 'Former member'
@@ -18,6 +18,18 @@ export interface Member {
   readonly role: string
   readonly active: boolean
   readonly anonymised: boolean
+}
+
+/** Who a member is to be. */
+export interface NewMember {
+  /** uuid of the user, lower case. */
+  readonly userId: string
+  /** 1 to 200 characters. */
+  readonly name: string
+  /** 3 to 254 characters. @defaultValue none */
+  readonly email?: string | null
+  /** 1 to 64 characters, in the application's words. */
+  readonly role: string
 }
 
 type MemberRow = Selectable<CatalogTables['member']>
@@ -106,6 +118,14 @@ export async function anonymiseMember(db: Db, userId: string): Promise<number> {
   })
 }
 
+/** One person in a tenant. @throws QuickScaleError `TENANT_NOT_FOUND` */
+export async function findMemberOf(db: Db, key: string, userId: string): Promise<Member | null> {
+  const tenant = await findTenant(db, parseTenantKey(key))
+  if (tenant === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key })
+  const row = await findMember(db, tenant.id, userId)
+  return row === undefined ? null : toMember(row)
+}
+
 /** One page in the order of user ids. @throws QuickScaleError `TENANT_NOT_FOUND` */
 export async function listMembers(
   db: Db,
@@ -118,6 +138,51 @@ export async function listMembers(
   let query = db.selectFrom('member').selectAll().where('tenant_id', '=', tenant.id).orderBy('user_id')
   if (after !== null) query = query.where('user_id', '>', after)
   return (await query.limit(limit).execute()).map(toMember)
+}
+
+/** A tenant, or one that it is a sub-account of, and what somebody is there. */
+export interface Kin {
+  readonly tenantId: string
+  readonly slug: string
+  /** Null for who is no active member there. */
+  readonly role: string | null
+}
+
+/** The tenant and those above it, the nearest first; none when there is no such tenant. One query. */
+export async function listLineage(db: Db, key: string, userId: string | null): Promise<Kin[]> {
+  const parsed = parseTenantKey(key)
+  const [id, slug] = 'id' in parsed ? [parsed.id, null] : [null, parsed.slug]
+  const { rows } = await sql<Kin>`
+    with recursive line (id, slug, parent_id, depth) as (
+      select id, slug, parent_id, 0 from catalog.tenant
+       where (id = ${id}::uuid or slug = ${slug}::text) and state <> 'deleted'
+      union all
+      select tenant.id, tenant.slug, tenant.parent_id, line.depth + 1
+        from line join catalog.tenant on tenant.id = line.parent_id
+       where line.depth < ${limits.lineageMax} and tenant.state <> 'deleted'
+    )
+    select line.id as "tenantId", line.slug, member.role
+      from line left join catalog.member
+        on member.tenant_id = line.id and member.user_id = ${userId}::uuid and member.active
+     order by line.depth`.execute(db)
+  return rows
+}
+
+/** Where somebody is an active member, in the order of slugs. */
+export async function listTenantsOf(db: Db, userId: string, after: string, limit: number) {
+  const rows = await db
+    .selectFrom('member')
+    .innerJoin('tenant', 'tenant.id', 'member.tenant_id')
+    .selectAll('tenant')
+    .select('member.role')
+    .where('member.user_id', '=', userId)
+    .where('member.active', '=', true)
+    .where('tenant.state', '<>', 'deleted')
+    .where('tenant.slug', '>', after)
+    .orderBy('tenant.slug')
+    .limit(limit)
+    .execute()
+  return rows.map(({ role, ...row }) => ({ tenant: toTenant(row), role }))
 }
 
 /** A change that a tenant's place does not have yet: the member as they are now. */
@@ -228,4 +293,37 @@ async function findMember(db: Db, tenantId: string, userId: string): Promise<Mem
 
 function toMember({ user_id: userId, name, email, role, active, anonymised }: MemberRow): Member {
   return { userId, name, email, role, active, anonymised }
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** @throws QuickScaleError `MEMBER_INVALID` */
+export function parseUser(value: unknown): string {
+  if (typeof value === 'string' && uuid.test(value)) return value
+  throw new QuickScaleError('MEMBER_INVALID', { field: 'user id' })
+}
+
+/** @throws QuickScaleError `MEMBER_INVALID` */
+export function parseMember({
+  userId,
+  name,
+  email,
+  role,
+}: NewMember): Required<NewMember> & { email: string | null } {
+  return {
+    userId: parseUser(userId),
+    name: parseText('name', name, 1, limits.memberNameLengthMax),
+    email:
+      email === undefined || email === null
+        ? null
+        : parseText('e-mail address', email, limits.memberEmailLengthMin, limits.memberEmailLengthMax),
+    role: parseText('role', role, 1, limits.memberRoleLengthMax),
+  }
+}
+
+function parseText(field: string, value: unknown, min: number, max: number): string {
+  const text = typeof value === 'string' ? value.trim() : ''
+  if (text.length < min || text.length > max || text.includes('\0'))
+    throw new QuickScaleError('MEMBER_INVALID', { field })
+  return text
 }

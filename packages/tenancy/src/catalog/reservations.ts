@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Strategy, Tenant } from '../tenant.ts'
 import { type BroughtAddress, explainTaken } from './brought-databases.ts'
 import type { UnderLock } from './catalog.ts'
+import type { Member } from './members.ts'
 import { type DatabaseRecord, type DatabaseRow, toDatabase } from './places.ts'
 import type { CatalogTables } from './tables.ts'
 import { explainSlug, type TenantRow, toTenant } from './tenants.ts'
@@ -92,7 +93,10 @@ function toSupply(row: SupplyRow | undefined): Supply {
  */
 export async function recordTenant(
   underLock: UnderLock,
-  tenant: Pick<Tenant, 'id' | 'slug' | 'name' | 'plan' | 'parentId' | 'region'>,
+  tenant: Pick<Tenant, 'id' | 'slug' | 'name' | 'plan' | 'parentId' | 'region'> & {
+    /** Its first members, checked. */
+    readonly members: readonly Pick<Member, 'userId' | 'name' | 'email' | 'role'>[]
+  },
   place: Chosen,
 ): Promise<{ tenant: Tenant; database: DatabaseRecord; warm: boolean }> {
   const [row] = await underLock<{ tenant: TenantRow; database: DatabaseRow; warm: boolean }>(

@@ -18,12 +18,23 @@ export interface Tenants {
    * Makes a tenant and its place. Safe to repeat after a crash: it goes on where it was interrupted.
    *
    * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `SLUG_RESTING`,
-   *   `PLACEMENT_REFUSED`, `NOT_INSTALLED`, `LOCK_LOST`; with `database`, before anything is changed:
+   *   `PLACEMENT_REFUSED`, `MEMBER_INVALID`, `NOT_INSTALLED`, `LOCK_LOST`; with `database`, before anything is changed:
    *   `DATABASE_URL_INVALID`, `SERVER_UNREACHABLE`, `DATABASE_INSECURE`, `DATABASE_UNSUITABLE`,
    *   `DATABASE_RIGHTS_MISSING`, `DATABASE_TAKEN`, `DATABASE_NOT_EMPTY`
    * @example await tenancy.tenants.create({ slug: 'acme', name: 'Acme', plan: 'enterprise', database: { url } })
    */
   create(tenant: NewTenant): Promise<Tenant>
+  /**
+   * The same, but returns as soon as the tenant is recorded: `finished` is settled when it is active, or was taken away again
+   * because it could not be made. Somebody has to wait for `finished`; a process that ends before leaves a tenant that
+   * `sweep()` finishes.
+   *
+   * @throws QuickScaleError what `create` throws before the tenant is recorded
+   * @example
+   * const { tenant, finished } = await tenancy.tenants.begin({ slug: 'acme', name: 'Acme', plan: 'enterprise' })
+   * finished.catch((error) => console.error(tenant.slug, error))
+   */
+  begin(tenant: NewTenant): Promise<{ readonly tenant: Tenant; readonly finished: Promise<Tenant> }>
   /** @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID` */
   get(key: string): Promise<Tenant>
   /** One page in the order of slugs; `next` is the `after` of the following page. */
@@ -105,14 +116,21 @@ export function createTenants(
     if (value === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key })
     return value
   }
+  const create = async (wanted: NewTenant, onRecorded?: (tenant: Tenant) => void) => {
+    try {
+      return await provisionTenant(workshop, plans, wanted, seed, onRecorded)
+    } finally {
+      if (Object.hasOwn(plans, wanted.plan) && plans[wanted.plan]?.strategy === 'database') onClaimed()
+    }
+  }
   return {
-    create: async (wanted) => {
-      try {
-        return await provisionTenant(workshop, plans, wanted, seed)
-      } finally {
-        if (Object.hasOwn(plans, wanted.plan) && plans[wanted.plan]?.strategy === 'database') onClaimed()
-      }
-    },
+    create: (wanted) => create(wanted),
+    begin: (wanted) =>
+      new Promise((resolve, reject) => {
+        const finished = create(wanted, (tenant) => resolve({ tenant, finished }))
+        // Nobody has `finished` when it fails before.
+        finished.catch(reject)
+      }),
     get: async (key) => {
       const tenantKey = parseTenantKey(key)
       return found(key, await findTenant(catalog.db, tenantKey))

@@ -1,21 +1,22 @@
 import type { Catalog } from '../catalog/catalog.ts'
-import { anonymiseMember, deactivateMember, listMembers, type Member, putMember } from '../catalog/members.ts'
-import { QuickScaleError } from '../errors.ts'
+import {
+  anonymiseMember,
+  deactivateMember,
+  findMemberOf,
+  type Kin,
+  listLineage,
+  listMembers,
+  listTenantsOf,
+  type Member,
+  type NewMember,
+  parseMember,
+  parseUser,
+  putMember,
+} from '../catalog/members.ts'
 import { limits } from '../limits.ts'
 import type { TenantHandle } from '../session/tenant-handle.ts'
+import type { Tenant } from '../tenant.ts'
 import { type DeliveryOptions, type DeliveryReport, deliverMembers } from './deliver.ts'
-
-/** Who a member is to be. */
-export interface NewMember {
-  /** uuid of the user, lower case. */
-  readonly userId: string
-  /** 1 to 200 characters. */
-  readonly name: string
-  /** 3 to 254 characters. @defaultValue none */
-  readonly email?: string | null
-  /** 1 to 64 characters, in the application's words. */
-  readonly role: string
-}
 
 /**
  * The people of each tenant. The catalog knows them; each tenant's place has a table `member`, which its other tables
@@ -43,6 +44,12 @@ export interface Members {
    */
   anonymise(userId: string): Promise<number>
   /**
+   * One person in a tenant, or null; those who are deactivated or forgotten too.
+   *
+   * @throws QuickScaleError `MEMBER_INVALID`, `TENANT_NOT_FOUND`
+   */
+  find(key: string, userId: string): Promise<Member | null>
+  /**
    * One page of a tenant's members in the order of user ids.
    *
    * @param options.after user id of the last one of the page before
@@ -50,6 +57,27 @@ export interface Members {
    * @throws QuickScaleError `TENANT_NOT_FOUND`
    */
   list(key: string, options?: { readonly after?: string; readonly limit?: number }): Promise<Member[]>
+  /**
+   * The tenant and those above it, the nearest first, each with what the user is there: what decides who may do what, in
+   * one query. Empty when there is no such tenant.
+   *
+   * @throws QuickScaleError `TENANT_KEY_INVALID`, `MEMBER_INVALID`
+   * @example
+   * const [own, ...above] = await tenancy.members.lineage('acme-berlin', userId)
+   * const allowed = own?.role != null || above.some(({ role }) => role === 'owner')
+   */
+  lineage(key: string, userId?: string): Promise<Kin[]>
+  /**
+   * One page of the tenants that a user is an active member of, in the order of slugs.
+   *
+   * @param options.after slug of the last one of the page before
+   * @param options.limit 1 to 1000, default 100
+   * @throws QuickScaleError `MEMBER_INVALID`
+   */
+  tenantsOf(
+    userId: string,
+    options?: { readonly after?: string; readonly limit?: number },
+  ): Promise<{ readonly tenant: Tenant; readonly role: string }[]>
   /**
    * Hands changes on to the tenants' places, each with the effect of exactly one delivery, whatever is interrupted. Call it
    * after changes, and now and then: tenants that are not active or could not be reached get theirs later.
@@ -70,41 +98,17 @@ export function createMembers(
     put: async (key, member) => await putMember(catalog.db, key, parseMember(member)),
     deactivate: async (key, userId) => await deactivateMember(catalog.db, key, parseUser(userId)),
     anonymise: async (userId) => await anonymiseMember(catalog.db, parseUser(userId)),
+    find: async (key, userId) => await findMemberOf(catalog.db, key, parseUser(userId)),
     list: async (key, { after, limit = 100 } = {}) => {
       const most = Math.min(Math.max(1, Math.trunc(limit)), limits.tenantsPerPageMax)
       return await listMembers(catalog.db, key, after === undefined ? null : parseUser(after), most)
     },
+    lineage: async (key, userId) =>
+      await listLineage(catalog.db, key, userId === undefined ? null : parseUser(userId)),
+    tenantsOf: async (userId, { after = '', limit = 100 } = {}) => {
+      const most = Math.min(Math.max(1, Math.trunc(limit)), limits.tenantsPerPageMax)
+      return await listTenantsOf(catalog.db, parseUser(userId), after, most)
+    },
     deliver: (options = {}) => deliverMembers(catalog, tenant, options),
   }
-}
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
-function parseUser(value: unknown): string {
-  if (typeof value === 'string' && uuid.test(value)) return value
-  throw new QuickScaleError('MEMBER_INVALID', { field: 'user id' })
-}
-
-function parseMember({
-  userId,
-  name,
-  email,
-  role,
-}: NewMember): Required<NewMember> & { email: string | null } {
-  return {
-    userId: parseUser(userId),
-    name: parseText('name', name, 1, limits.memberNameLengthMax),
-    email:
-      email === undefined || email === null
-        ? null
-        : parseText('e-mail address', email, limits.memberEmailLengthMin, limits.memberEmailLengthMax),
-    role: parseText('role', role, 1, limits.memberRoleLengthMax),
-  }
-}
-
-function parseText(field: string, value: unknown, min: number, max: number): string {
-  const text = typeof value === 'string' ? value.trim() : ''
-  if (text.length < min || text.length > max || text.includes('\0'))
-    throw new QuickScaleError('MEMBER_INVALID', { field })
-  return text
 }

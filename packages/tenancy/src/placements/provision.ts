@@ -1,3 +1,4 @@
+import { type NewMember, parseMember } from '../catalog/members.ts'
 import { beginChoice, recordTenant } from '../catalog/reservations.ts'
 import { activateTenant, claimForRemoval } from '../catalog/tenant-states.ts'
 import { findTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
@@ -30,6 +31,8 @@ export interface NewTenant {
   readonly server?: string
   /** The region its data must stay in. @defaultValue any */
   readonly region?: string
+  /** Its first members, recorded together with it. @defaultValue none */
+  readonly members?: readonly NewMember[]
   /** A database of the customer's own to live in; the plan's strategy must be `database`. @defaultValue one is made */
   readonly database?: BroughtDatabase
 }
@@ -38,14 +41,16 @@ export interface NewTenant {
  * Makes a tenant: record it, make its place, open the fence, seed, activate. Each step finds what an interrupted
  * attempt has left and goes on from there; a step that fails takes the tenant away again.
  *
+ * @param onRecorded called when the tenant is in the catalog, and its place is still to be made
  * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `TENANT_NOT_FOUND`
- *   (parent), `PLACEMENT_REFUSED`, `LOCK_LOST`; for a brought database also what {@link examineOffer} throws
+ *   (parent), `PLACEMENT_REFUSED`, `MEMBER_INVALID`, `LOCK_LOST`; for a brought database also what {@link examineOffer} throws
  */
 export async function provisionTenant(
   workshop: Workshop,
   plans: Plans,
   wanted: NewTenant,
   seed: (tenantId: string) => Promise<void>,
+  onRecorded: (tenant: Tenant) => void = () => undefined,
 ): Promise<Tenant> {
   planOf(plans, wanted.plan)
   // Beside other provisioning, but not beside a migration, which would miss a place in the making.
@@ -53,6 +58,7 @@ export async function provisionTenant(
   return await workshop.catalog.locked(names, async (assertHeld, underLock) => {
     const held = { workshop, assertHeld, underLock }
     const { tenant, strategy, place, warm } = await recordAnew(held, plans, wanted)
+    onRecorded(tenant)
     return await finishProvisioning({ ...held, strategy }, tenant, place, seed, warm)
   })
 }
@@ -120,6 +126,7 @@ async function record(held: Held, plans: Plans, wanted: NewTenant): Promise<Reco
   const slug = parseSlug(wanted.slug)
   const rules = readRules(wanted)
   const parentId = await parentOf(workshop, wanted)
+  const members = (wanted.members ?? []).map(parseMember)
   const wish = wishOf(planOf(plans, plan), rules)
   const { database: brought } = wanted
   if (brought !== undefined) assertBringable(wish, brought ?? { url: '' })
@@ -136,7 +143,7 @@ async function record(held: Held, plans: Plans, wanted: NewTenant): Promise<Reco
       ? await takeBrought(workshop, id, await examineOffer(workshop, brought?.url, null))
       : { ...choose(workshop, supply, { tenantId: id, wish }), ...shape }
   const region = rules.region ?? null
-  const recorded = await recordTenant(underLock, { id, slug, name, plan, parentId, region }, chosen)
+  const recorded = await recordTenant(underLock, { id, slug, name, plan, parentId, region, members }, chosen)
   const { tenant, database, warm } = recorded
   return { tenant, strategy: wish.strategy, place: { database, schemaName: chosen.schema }, warm }
 }
