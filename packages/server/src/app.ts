@@ -1,60 +1,42 @@
 import { randomUUID } from 'node:crypto'
-import type { TenantHandle } from '@quickscale/tenancy'
+import type { Tenancy } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { type Application, defineApplication } from './application.ts'
+import { Deliveries } from './deliveries.ts'
 import type { Gatekeeper } from './http/access.ts'
 import { createCursorCodec } from './http/cursor.ts'
 import { tagAnswers } from './http/etag.ts'
+import { createGate } from './http/gate.ts'
 import { healthRoutes, refuseUnderPressure } from './http/health.ts'
-import { DEMO_HEADER, DEMO_NOTICE, guardLoopback } from './http/loopback.ts'
-import { mountRoutes, type Tenants } from './http/mount.ts'
+import { mountRoutes } from './http/mount.ts'
 import { documentRoutes } from './http/openapi.ts'
 import { type ConstraintMeanings, sendProblem } from './http/problem.ts'
 import { ProblemError } from './http/problem-error.ts'
 import { createResolution, type ResolutionOptions } from './http/resolution.ts'
-import { type SecurityOptions, secureAnswers } from './http/security.ts'
+import { secureAnswers } from './http/security.ts'
 import { limits } from './limits.ts'
-import { configureModules, type ModulesConfig } from './modules/configure.ts'
-import { modules as available } from './modules/index.ts'
-import type { ConfiguredModule } from './modules/module.ts'
-
-/** The application before it is opened: what the engine has to know of its modules. */
-export interface Application {
-  readonly modules: readonly ConfiguredModule[]
-  /** For `createTenancy({ migrations })`. */
-  readonly migrations: readonly string[]
-  /** Gives a new tenant the rows every module needs, for `createTenancy({ seed })`; idempotent. */
-  seed(tenant: TenantHandle<TenantTables>): Promise<void>
-}
-
-/**
- * Chooses the modules of an application.
- *
- * @param manifest.modules options by module; those that are named, and those they need; all of them when none is named
- * @throws QuickScaleError `CONFIG_INVALID` naming what is wrong and, for an unknown key, the nearest known one
- * @example const application = defineApplication({ modules: { crm: { pipelineStages: ['New', 'Won'] } } })
- */
-export function defineApplication(manifest: { readonly modules?: ModulesConfig } = {}): Application {
-  const modules = configureModules(available, manifest.modules)
-  return {
-    modules,
-    migrations: modules.map(({ migrations }) => migrations),
-    seed: async (tenant) => {
-      for (const module of modules) await module.seed(tenant)
-    },
-  }
-}
+import type { Mailer } from './mail/mailer.ts'
+import type { Services } from './modules/module.ts'
+import { deriveKey } from './secrets.ts'
 
 export interface AppOptions {
-  readonly tenancy: Tenants & { readonly tenants: { list(filter: { limit: number }): Promise<unknown> } }
+  readonly tenancy: Tenancy<TenantTables>
   /** @defaultValue every module with its defaults */
   readonly application?: Application
-  readonly gatekeeper: Gatekeeper
-  /** Seals page cursors; 32 bytes, the same in every process that serves the same callers. */
-  readonly cursorKey: Uint8Array
+  /** What cursors, sessions and tokens are sealed with: 32 bytes, the same in every process. */
+  readonly secret: Uint8Array
+  /** Where the application is reached, without a path: `https://app.example.com`. Under https cookies are `Secure`. */
+  readonly baseUrl: string
+  /** Where the pages are that mails lead to: `verify-email`, `reset-password`, `accept-invitation`. @defaultValue baseUrl */
+  readonly appUrl?: string
+  readonly mailer: Mailer
+  /** Origins of web pages elsewhere that may call the API with the visitor's session. @defaultValue none */
+  readonly origins?: readonly string[]
   readonly resolution?: ResolutionOptions
-  readonly security?: SecurityOptions
+  /** Another way to know callers and members than the modules `auth` and `teams`. @defaultValue those */
+  readonly gatekeeper?: Gatekeeper
   /** See {@link createLogger}. @defaultValue nothing is logged */
   readonly logger?: FastifyBaseLogger
   /** Milliseconds that the event loop may be late before requests are refused; 0 for ever. @defaultValue 2000 */
@@ -63,23 +45,23 @@ export interface AppOptions {
 
 /**
  * Builds the server of an application: the routes of its modules below `/t/:slug` and `/teams/:team`, and at the root for
- * requests that name their tenant otherwise.
+ * requests that name their tenant otherwise. Nobody gets in but whom `auth` knows and `teams` admits.
  *
  * @example
- * const app = await buildApp({ tenancy, application, gatekeeper, cursorKey: randomBytes(32) })
- * await app.listen({ host: '127.0.0.1', port: 3000 })
+ * const app = await buildApp({ tenancy, application, secret, baseUrl, mailer: createSmtpMailer({ url, from }) })
+ * await app.listen({ host: '0.0.0.0', port: 3000 })
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { tenancy, application = defineApplication(), gatekeeper } = options
+  const { tenancy, application = defineApplication(), origins = [] } = options
   const constraints = application.modules.map((module) => module.constraints)
   const app = createServer(options, Object.assign({}, ...constraints))
-  guardLoopback(app)
-  await secureAnswers(app, options.security)
+  await secureAnswers(app, { origins })
   await refuseUnderPressure(app, options.eventLoopDelayMsMax)
   tagAnswers(app)
   await documentRoutes(app)
+  const services = createServices(app, options)
+  const gatekeeper = options.gatekeeper ?? services.gate
   const mount = { gatekeeper, tenancy, resolution: createResolution(options.resolution ?? {}) }
-  const services = { cursors: createCursorCodec(options.cursorKey) }
   mountRoutes(app, healthRoutes(app, { check: () => tenancy.tenants.list({ limit: 1 }) }), mount)
   // Each in a scope of its own: what a module adds to Fastify is its own affair.
   for (const { routes } of application.modules) {
@@ -91,6 +73,47 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app
 }
 
+function createServices(app: FastifyInstance, options: AppOptions): Services {
+  const { tenancy, secret, baseUrl, mailer, origins = [] } = options
+  const deliveries = new Deliveries(tenancy.members, app.log)
+  app.addHook('onClose', () => deliveries.close())
+  return {
+    tenancy,
+    baseUrl,
+    appUrl: options.appUrl ?? baseUrl,
+    mailer,
+    deliveries,
+    cursors: createCursorCodec(deriveKey(secret, 'cursor')),
+    gate: createGate(),
+    origins: new Set([new URL(baseUrl).origin, ...origins]),
+    log: app.log,
+    beforeDeletion: [],
+    deriveSecret: (purpose) => Buffer.from(deriveKey(secret, purpose)).toString('base64url'),
+    inBackground: createBackground(app),
+  }
+}
+
+function createBackground(app: FastifyInstance): Services['inBackground'] {
+  const running = new Set<Promise<unknown>>()
+  const waiting: (() => Promise<unknown>)[] = []
+  let ready = false
+  const start = (work: () => Promise<unknown>) => {
+    const ended = work()
+      .catch((error: unknown) => app.log.error({ err: error }, 'work beside the requests has failed'))
+      .finally(() => running.delete(ended))
+    running.add(ended)
+  }
+  app.addHook('onReady', async () => {
+    ready = true
+    for (const work of waiting.splice(0)) start(work)
+  })
+  app.addHook('onClose', async () => void (await Promise.all(running)))
+  return (work) => {
+    if (ready) start(work)
+    else waiting.push(work)
+  }
+}
+
 function createServer({ logger }: AppOptions, meanings: ConstraintMeanings): FastifyInstance {
   const app = fastify({
     ...(logger ? { loggerInstance: logger } : { logger: false }),
@@ -99,7 +122,7 @@ function createServer({ logger }: AppOptions, meanings: ConstraintMeanings): Fas
     genReqId: () => randomUUID(),
     // For requests that never reach a route: no hook has run for them.
     frameworkErrors: (error, request, reply) => {
-      sendProblem(error, request, reply.header(DEMO_HEADER, DEMO_NOTICE), meanings)
+      sendProblem(error, request, reply, meanings)
     },
   })
   app.setValidatorCompiler(validatorCompiler)

@@ -1,5 +1,7 @@
-export { type Application, type AppOptions, buildApp, defineApplication } from './app.ts'
+export { type AppOptions, buildApp } from './app.ts'
+export { type Application, defineApplication } from './application.ts'
 export type { Access, Caller, Gatekeeper, Role, Standing } from './http/access.ts'
 export { createLogger } from './http/logging.ts'
 export { closeGracefully } from './http/shutdown.ts'
+export { createFileMailer, createSmtpMailer, type Mail, type Mailer } from './mail/mailer.ts'
 export type { ModulesConfig } from './modules/configure.ts'

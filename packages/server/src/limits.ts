@@ -12,4 +12,21 @@ export const limits = {
   idempotencyKeptMs: 86_400_000,
   /** Answers whose time is over that one request takes away. */
   idempotencySweepMax: 20,
+  /** How often members are delivered though nobody asked: what failed before is due again. */
+  deliveryIntervalMs: 30_000,
+  /** How long a session is believed without asking the catalog: a revoked one works on for as long, elsewhere. */
+  sessionCacheSeconds: 60,
+  /** How long an API key or a token that was found good is believed, and how many of them. */
+  credentialCacheMs: 5_000,
+  credentialsCached: 10_000,
+  /** API keys of one user, or clients of one organization. */
+  apiKeysMax: 100,
+  tokenSeconds: 900,
+  /** Organizations in one answer. */
+  organizationsPerPage: 100,
+  /** Open invitations of one organization, and how long each is good. */
+  invitationsMax: 200,
+  invitationMs: 604_800_000,
+  /** Account deletions that one start goes on with. */
+  deletionsResumedMax: 1_000,
 } as const

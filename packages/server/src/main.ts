@@ -1,20 +1,21 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { createTenancy, QuickScaleError } from '@quickscale/tenancy'
 import { startEmbeddedServer } from '@quickscale/tenancy/embedded'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
-import { openGate } from './demo/open-gate.ts'
+import { openDemo } from './demo/access.ts'
 import { createProgress } from './demo/progress.ts'
 import { provisionTenant, type Resident } from './demo/provision.ts'
-import { formatReport, formatWarning } from './demo/report.ts'
+import { formatReport } from './demo/report.ts'
 import { demoTenants } from './demo/tenants.ts'
-import { LOOPBACK } from './http/loopback.ts'
-import { closeGracefully, createLogger, defineApplication } from './index.ts'
-import { deriveCursorKey, readSettings, type Settings } from './settings.ts'
+import { closeGracefully, createFileMailer, createLogger, defineApplication } from './index.ts'
+import { readSettings, type Settings } from './settings.ts'
 
 const INSTALLATION = 'demo'
+/** The demo is for this machine. */
+const HOST = '127.0.0.1'
 /** Ports tried after a taken one. */
 const PORTS_MAX = 20
 /** How long each part may take to stop; five seconds are all a terminal should wait. */
@@ -42,7 +43,7 @@ async function start(signal: AbortSignal, onStarted: OnStarted): Promise<void> {
   })
   await onStarted({ part: 'tenancy', stop: () => tenancy.close() })
   progress.say('Migrating')
-  await tenancy.migrate()
+  await application.migrate(tenancy)
   const residents: Resident[] = []
   for (const demo of demoTenants) {
     signal.throwIfAborted()
@@ -50,17 +51,20 @@ async function start(signal: AbortSignal, onStarted: OnStarted): Promise<void> {
       await provisionTenant(tenancy, demo, (written, total) => progress.count(demo.slug, written, total)),
     )
   }
+  const slugs = demoTenants.map(({ slug }) => slug)
+  const keyFile = await openDemo(tenancy, slugs, settings.directory)
   signal.throwIfAborted()
   const app = await buildApp({
     tenancy,
     application,
-    gatekeeper: openGate,
-    cursorKey: deriveCursorKey(settings.masterKey),
+    secret: Buffer.from(settings.masterKey, 'base64'),
+    baseUrl: `http://localhost:${settings.port}`,
+    mailer: createFileMailer(join(settings.directory, 'outbox')),
     logger: createLogger({ level: 'warn', destination: process.stderr }),
   })
   await onStarted({ part: 'http', stop: () => closeGracefully(app, stopMsMax.http / 2) })
   const origin = await listen(app, settings)
-  console.log(formatReport(residents, origin))
+  console.log(formatReport(residents, origin, keyFile))
 }
 
 async function startServer(
@@ -76,7 +80,7 @@ async function startServer(
 async function listen(app: FastifyInstance, settings: Settings): Promise<string> {
   for (let port = settings.port; ; port += 1) {
     try {
-      return await app.listen({ host: LOOPBACK, port })
+      return await app.listen({ host: HOST, port })
     } catch (error) {
       const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
       if (!taken) throw error
@@ -130,7 +134,6 @@ async function main(): Promise<void> {
     process.on('SIGINT', onSignal)
     process.on('SIGTERM', onSignal)
   })
-  console.log(formatWarning().join('\n'))
   try {
     await start(abort.signal, stopper.add)
   } catch (error) {

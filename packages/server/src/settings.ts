@@ -1,4 +1,4 @@
-import { hkdfSync, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -33,13 +33,6 @@ export function readSettings(environment: NodeJS.ProcessEnv, directory: string):
     port: port === undefined ? DEFAULT_PORT : Number(port),
     portIsFixed: port !== undefined,
   }
-}
-
-/** Page cursors outlive a restart, so their key is derived, not random. */
-export function deriveCursorKey(masterKey: string): Uint8Array {
-  return new Uint8Array(
-    hkdfSync('sha256', Buffer.from(masterKey, 'base64'), '', 'quickscale cursor', KEY_BYTES),
-  )
 }
 
 function keepMasterKey(directory: string): string {

@@ -1,13 +1,14 @@
-import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { companyCreate, contactCreate, dealCreate, postCreate } from '../src/api/index.ts'
+import { openDemo } from '../src/demo/access.ts'
 import { generateData } from '../src/demo/generator.ts'
 import { provisionTenant } from '../src/demo/provision.ts'
 import { formatReport } from '../src/demo/report.ts'
 import { demoTenants } from '../src/demo/tenants.ts'
-import { deriveCursorKey, readSettings } from '../src/settings.ts'
+import { readSettings } from '../src/settings.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 
 const stageId = '00000000-0000-4000-8000-000000000001'
@@ -52,6 +53,36 @@ describe('provisioning', () => {
   })
 })
 
+describe('access to the demo', () => {
+  let installation: TestInstallation
+  let directory: string
+  beforeAll(async () => {
+    installation = await installApplication(inject('databaseUrl'), 'rls', { closed: true })
+    directory = mkdtempSync(join(tmpdir(), 'quickscale-demo-'))
+  })
+  afterAll(async () => {
+    rmSync(directory, { recursive: true })
+    await installation.remove()
+  })
+
+  it('is what the file says, for this user only, and survives a restart', async () => {
+    const { app, tenancy } = installation
+    const file = await openDemo(tenancy, ['one'], directory)
+    const header = readFileSync(file, 'utf8').trim()
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(await openDemo(tenancy, ['one'], directory)).toBe(file)
+    expect(readFileSync(file, 'utf8').trim()).toBe(header)
+    const ask = async (url: string, headers = {}) => (await app.inject({ url, headers })).statusCode
+    const authorization = header.replace('Authorization: ', '')
+    expect(await ask('/t/one/contacts', { authorization })).toBe(200)
+    expect(await ask('/t/two/contacts', { authorization })).toBe(404)
+    expect(await ask('/t/one/contacts')).toBe(401)
+    writeFileSync(file, 'Authorization: Bearer qs_unknown')
+    await openDemo(tenancy, ['one'], directory)
+    expect(readFileSync(file, 'utf8')).not.toContain('qs_unknown')
+  })
+})
+
 describe('the report', () => {
   const residents = demoTenants.map(({ slug, plan }, index) => ({
     slug,
@@ -63,12 +94,12 @@ describe('the report', () => {
   }))
 
   it('offers one curl per strategy and one by host name, all on the address it was given', () => {
-    const report = formatReport(residents, 'http://127.0.0.1:3005')
+    const report = formatReport(residents, 'http://127.0.0.1:3005', "/home/o'hara/demo-key")
     const curls = report.split('\n').filter((line) => /^ *curl /.test(line))
     expect(curls).toHaveLength(4)
     expect(curls.every((line) => line.includes("'http://127.0.0.1:3005/"))).toBe(true)
     for (const { slug } of demoTenants) expect(report).toContain(slug)
-    expect(report).toMatch(/WITHOUT AUTHENTICATION/)
+    expect(curls.every((line) => line.includes("-H '@/home/o'\\''hara/demo-key'"))).toBe(true)
   })
 })
 
@@ -84,8 +115,6 @@ describe('settings', () => {
     expect(Buffer.from(masterKey, 'base64')).toHaveLength(32)
     expect(readSettings({}, directory).masterKey).toBe(masterKey)
     expect(statSync(join(directory, 'master-key')).mode & 0o777).toBe(0o600)
-    expect(deriveCursorKey(masterKey)).toHaveLength(32)
-    expect(Buffer.from(deriveCursorKey(masterKey))).not.toEqual(Buffer.from(masterKey, 'base64'))
   })
 
   it('refuses a master key that others can read', () => {

@@ -1,18 +1,23 @@
+import { randomBytes } from 'node:crypto'
 import { request as open } from 'node:http'
+import { tmpdir } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createTenancy } from '@quickscale/tenancy'
+import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance } from 'fastify'
-import { afterEach, describe, expect, it } from 'vitest'
-import { openGate } from '../src/demo/open-gate.ts'
-import { buildApp, closeGracefully, createLogger, defineApplication } from '../src/index.ts'
+import { afterAll, afterEach, describe, expect, inject, it } from 'vitest'
+import { buildApp, closeGracefully, createFileMailer, createLogger, defineApplication } from '../src/index.ts'
 import { send } from './support/client.ts'
+import { openGate } from './support/open-gate.ts'
 
-/** No request of this file asks for a tenant's rows. */
-const tenancy = {
-  tenant: () => {
-    throw new Error('there is no database here')
-  },
-  tenants: { list: async () => ({ tenants: [] }) },
-}
+/** Nothing is installed: no request of this file asks for a tenant's rows. */
+const tenancy = await createTenancy<TenantTables>({
+  databaseUrl: inject('databaseUrl'),
+  installation: 'never_installed',
+  masterKey: randomBytes(32).toString('base64'),
+  migrations: [],
+})
+afterAll(() => tenancy.close())
 let app: FastifyInstance | undefined
 afterEach(async () => await app?.close())
 
@@ -20,7 +25,9 @@ const build = async (options: Partial<Parameters<typeof buildApp>[0]> = {}) => {
   app = await buildApp({
     tenancy,
     gatekeeper: openGate,
-    cursorKey: new Uint8Array(32),
+    secret: new Uint8Array(32),
+    baseUrl: 'http://localhost',
+    mailer: createFileMailer(tmpdir()),
     eventLoopDelayMsMax: 0,
     ...options,
   })
@@ -29,7 +36,13 @@ const build = async (options: Partial<Parameters<typeof buildApp>[0]> = {}) => {
 
 describe('the modules of an application', () => {
   it('all come when none is named', () => {
-    expect(defineApplication().modules.map(({ name }) => name)).toEqual(['platform', 'teams', 'crm', 'blog'])
+    expect(defineApplication().modules.map(({ name }) => name)).toEqual([
+      'platform',
+      'auth',
+      'teams',
+      'crm',
+      'blog',
+    ])
   })
 
   it('come alone, with what they need', async () => {
@@ -63,13 +76,9 @@ describe('the modules of an application', () => {
 })
 
 describe('the server', () => {
-  it('says that it runs, and whether it is ready', async () => {
-    const up = await build()
-    for (const url of ['/livez', '/readyz']) expect((await send(up, { url })).body).toEqual({ status: 'ok' })
-    await up.close()
-    const away = { ...tenancy, tenants: { list: () => Promise.reject(new Error('gone')) } }
-    const down = await build({ tenancy: away })
-    expect((await send(down, { url: '/livez' })).status).toBe(200)
+  it('says that it runs, and that it is not ready where nothing is installed', async () => {
+    const down = await build({ application: defineApplication({ modules: { crm: {} } }) })
+    expect((await send(down, { url: '/livez' })).body).toEqual({ status: 'ok' })
     expect((await send(down, { url: '/readyz' })).status).toBe(500)
   })
 
@@ -88,7 +97,7 @@ describe('the server', () => {
   })
 
   it('lets pages of configured origins in, and no others', async () => {
-    const built = await build({ security: { origins: ['https://app.example'] } })
+    const built = await build({ origins: ['https://app.example'] })
     const ask = async (origin: string) =>
       (
         await send(built, {

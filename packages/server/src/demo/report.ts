@@ -1,41 +1,38 @@
-import { DEMO_NOTICE } from '../http/loopback.ts'
 import type { Resident } from './provision.ts'
 
-/** Says who lives where, and how to ask for it. */
-export function formatReport(residents: readonly Resident[], origin: string): string {
+/**
+ * Says who lives where, and how to ask for it.
+ *
+ * @param keyFile holds the header that lets its reader in
+ */
+export function formatReport(residents: readonly Resident[], origin: string, keyFile: string): string {
+  const curl = `curl -H '@${keyFile.replaceAll("'", "'\\''")}'`
   const oneEach = residents.filter(
     ({ strategy }, index) => residents.findIndex((other) => other.strategy === strategy) === index,
   )
   const port = new URL(origin).port
   const hosts = residents.map(({ slug }) => `  http://${slug}.localhost:${port}/contacts`)
   const [first] = residents
-  const byHost = first && `  curl -H 'Host: ${first.slug}.localhost' '${origin}/stages'`
+  const byHost = first && `  ${curl} -H 'Host: ${first.slug}.localhost' '${origin}/stages'`
   return [
     '',
     'Who lives where:',
     '',
     ...formatTable(residents),
     '',
-    `Listening on ${origin}: /t/<tenant>/ companies, contacts, deals, posts, stages; /livez`,
-    'The same by host name, where *.localhost resolves (every browser):',
+    `Listening on ${origin}; what there is to ask: ${origin}/reference`,
+    'Each tenant has a host name too, where *.localhost resolves:',
     ...hosts,
     '',
     'One request per strategy, and one by host name:',
-    ...oneEach.map(({ slug }) => `  curl '${origin}/t/${slug}/contacts?limit=2&sort=last_name'`),
+    ...oneEach.map(({ slug }) => `  ${curl} '${origin}/t/${slug}/contacts?limit=2&sort=last_name'`),
     ...(byHost ? [byHost] : []),
     '',
-    ...formatWarning(),
+    `${keyFile} lets its readers in as owner of these tenants: keep it.`,
     '',
     'Ctrl-C stops everything.',
     '',
   ].join('\n')
-}
-
-/** The sentence nobody may overlook. */
-export function formatWarning(): string[] {
-  const text = `!! ${DEMO_NOTICE.toUpperCase()} !!`
-  const edge = '!'.repeat(text.length)
-  return [edge, text, edge]
 }
 
 function formatTable(residents: readonly Resident[]): string[] {

@@ -1,7 +1,7 @@
 import type { TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Gatekeeper } from './access.ts'
+import { type Gatekeeper, unauthenticated } from './access.ts'
 import { answerOnce } from './idempotency.ts'
 import { admitted, requireAccess } from './require-access.ts'
 import type { Resolution } from './resolution.ts'
@@ -78,6 +78,10 @@ async function answer(
   const inTenant: InTenant = {
     ...asked,
     standing,
+    here: () => {
+      if (standing === null) throw unauthenticated()
+      return standing
+    },
     tenant,
     db: tenant.kysely,
     inTransaction: (work) => tenant.transaction(({ kysely }) => work(kysely)),

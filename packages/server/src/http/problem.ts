@@ -82,12 +82,15 @@ const parts: Readonly<Record<string, 'body' | 'query' | 'path'>> = {
   params: 'path',
 }
 
+/** What a caller can have asked for in vain. */
+const callersAffair = /^(TENANT_|MEMBER_|PLAN_UNKNOWN|SLUG_RESTING)/
+
 /** Only errors the caller can act on; the rest are ours. */
 function describeLibrary(error: QuickScaleError): Description | null {
   if (error.status === 503 || error.status === 504) {
     return problem(error.status, error.code, 'The service is busy; try again')
   }
-  if (!error.code.startsWith('TENANT_')) return null
+  if (!callersAffair.test(error.code)) return null
   return problem(error.status, error.code, error.message.replace(` [${error.code}]`, ''))
 }
 

@@ -54,6 +54,8 @@ export interface InTenant<Params = unknown, Query = unknown, Body = unknown>
   /** Null only where `access` is `anyone`. */
   readonly caller: Caller | null
   readonly standing: Standing | null
+  /** The same where `access` is a role. */
+  here(): Standing
 }
 
 /** What a route outside of tenants works with. */

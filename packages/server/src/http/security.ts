@@ -2,7 +2,7 @@ import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
 
-export interface SecurityOptions {
+interface SecurityOptions {
   /** Origins of web pages that may call the API with the visitor's session. @defaultValue none but its own */
   readonly origins?: readonly string[]
 }

@@ -1,3 +1,4 @@
+import { auth } from './auth/index.ts'
 import { blog } from './blog/index.ts'
 import { crm } from './crm/index.ts'
 import type { Module } from './module.ts'
@@ -5,4 +6,4 @@ import { platform } from './platform/index.ts'
 import { teams } from './teams/index.ts'
 
 /** Every module of the application, in the order of their migrations. */
-export const modules: readonly Module[] = [platform, teams, crm, blog]
+export const modules: readonly Module[] = [platform, auth, teams, crm, blog]

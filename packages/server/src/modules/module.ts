@@ -1,13 +1,36 @@
-import type { TenantHandle } from '@quickscale/tenancy'
+import type { Tenancy, TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
+import type { FastifyBaseLogger } from 'fastify'
 import type { z } from 'zod'
+import type { Deliveries } from '../deliveries.ts'
 import type { CursorCodec } from '../http/cursor.ts'
+import type { Gate } from '../http/gate.ts'
 import type { ConstraintMeanings } from '../http/problem.ts'
 import type { Route } from '../http/route.ts'
+import type { Mailer } from '../mail/mailer.ts'
 
-/** What modules share. */
+/** What modules share, while the server of their application is open. */
 export interface Services {
+  readonly tenancy: Tenancy<TenantTables>
   readonly cursors: CursorCodec
+  /** Where modules say who callers are and what they may. */
+  readonly gate: Gate
+  readonly mailer: Mailer
+  /** Where the application is reached: `https://app.example.com`. */
+  readonly baseUrl: string
+  /** Where its pages `verify-email`, `reset-password` and `accept-invitation` are; each gets a `token`. */
+  readonly appUrl: string
+  /** Origins of other pages that may act with the visitor's session. */
+  readonly origins: ReadonlySet<string>
+  /** Changes of members on their way to the tenants' places. */
+  readonly deliveries: Deliveries
+  readonly log: FastifyBaseLogger
+  /** Asked before a user deletes their account; each may throw a refusal. */
+  readonly beforeDeletion: ((userId: string) => Promise<void>)[]
+  /** A secret of 32 bytes in base64url for one purpose, the same in every process. */
+  deriveSecret(purpose: string): string
+  /** Runs beside the requests, once the server is ready; the end of the server waits for it, and a failure is logged. */
+  inBackground(work: () => Promise<unknown>): void
 }
 
 /** A part of the application that brings its own tables, routes and first rows. */
@@ -15,8 +38,10 @@ export interface ModuleDefinition<Options> {
   readonly name: string
   /** Modules whose tables or routes it builds on. @defaultValue `platform` */
   readonly needs?: readonly string[]
-  /** Absolute path of the directory of its migrations, of tables of each tenant. */
-  readonly migrations: string
+  /** Absolute path of the directory of its migrations, of tables of each tenant. @defaultValue none */
+  readonly migrations?: string
+  /** Absolute path of the SQL of its tables beside the catalog, in a schema of its name. @defaultValue none */
+  readonly controlPlane?: string
   /** What its constraints tell the caller. */
   readonly constraints: ConstraintMeanings
   /** A strict object, with a default for every key: an absent option is `{}`. */
@@ -28,7 +53,7 @@ export interface ModuleDefinition<Options> {
 
 /** A module with its options. */
 export interface ConfiguredModule
-  extends Pick<ModuleDefinition<never>, 'name' | 'migrations' | 'constraints'> {
+  extends Pick<ModuleDefinition<never>, 'name' | 'migrations' | 'controlPlane' | 'constraints'> {
   routes(services: Services): readonly Route[]
   seed(tenant: TenantHandle<TenantTables>): Promise<void>
 }
@@ -54,7 +79,7 @@ export interface Module extends Pick<ModuleDefinition<never>, 'name' | 'needs'> 
  * })
  */
 export function defineModule<Options>(definition: ModuleDefinition<Options>): Module {
-  const { name, needs = ['platform'], migrations, constraints, options: schema } = definition
+  const { name, needs = ['platform'], migrations, controlPlane, constraints, options: schema } = definition
   return {
     name,
     needs,
@@ -64,7 +89,8 @@ export function defineModule<Options>(definition: ModuleDefinition<Options>): Mo
         .transform(
           (options): ConfiguredModule => ({
             name,
-            migrations,
+            ...(migrations !== undefined && { migrations }),
+            ...(controlPlane !== undefined && { controlPlane }),
             constraints,
             routes: (services) => definition.routes(services, options),
             seed: async (tenant) => await definition.seed?.(tenant, options),

@@ -1,48 +1,79 @@
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createTenancy, type Strategy, type Tenancy } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance } from 'fastify'
 import { dropInstallation } from '../../../../test/support/drop-installation.ts'
-import { buildApp, defineApplication } from '../../src/app.ts'
-import { openGate } from '../../src/demo/open-gate.ts'
+import { buildApp } from '../../src/app.ts'
+import { defineApplication } from '../../src/application.ts'
+import { createFileMailer } from '../../src/index.ts'
+import { openGate } from './open-gate.ts'
 
 export interface TestInstallation {
   readonly app: FastifyInstance
   readonly tenancy: Tenancy<TenantTables>
+  /** Directory of the mails that were sent. */
+  readonly outbox: string
   /** Ends the connections and removes the databases and roles. */
   remove(): Promise<void>
 }
 
+interface TestOptions {
+  /** Callers have to be known, and members; otherwise everyone is the owner of everything. */
+  readonly closed?: boolean
+  /** Options of the module. */
+  readonly auth?: object
+  readonly teams?: object
+}
+
 /** The application on an installation of its own, with tenants `one` and `two` under the strategy. */
-export async function installApplication(databaseUrl: string, strategy: Strategy): Promise<TestInstallation> {
+export async function installApplication(
+  databaseUrl: string,
+  strategy: Strategy,
+  { closed = false, auth = {}, teams = {} }: TestOptions = {},
+): Promise<TestInstallation> {
   const installation = `http_${randomBytes(4).toString('hex')}`
-  const application = defineApplication()
+  const application = defineApplication({
+    modules: { crm: {}, blog: {}, auth: { rateLimit: false, ...auth }, teams },
+  })
+  const outbox = join(tmpdir(), installation)
   const tenancy = await createTenancy<TenantTables>({
     databaseUrl,
     installation,
     masterKey: randomBytes(32).toString('base64'),
     migrations: application.migrations,
-    plans: { only: { strategy } },
+    plans: {
+      only: { strategy },
+      rls: { strategy: 'rls' },
+      schema: { strategy: 'schema' },
+      database: { strategy: 'database' },
+    },
     seed: (tenant) => application.seed(tenant),
     connections: { perDatabase: 4, perSilo: 2 },
   })
-  await tenancy.migrate()
+  await application.migrate(tenancy)
   for (const slug of ['one', 'two']) await tenancy.tenants.create({ slug, name: slug, plan: 'only' })
   const app = await buildApp({
     tenancy,
     application,
-    gatekeeper: openGate,
-    cursorKey: randomBytes(32),
+    ...(closed ? {} : { gatekeeper: openGate }),
+    secret: randomBytes(32),
+    baseUrl: 'http://localhost',
+    mailer: createFileMailer(outbox),
     // Other test files share the machine.
     eventLoopDelayMsMax: 0,
   })
   return {
     app,
     tenancy,
+    outbox,
     async remove() {
       await app.close()
       await tenancy.close()
       await dropInstallation(databaseUrl, installation)
+      await rm(outbox, { recursive: true, force: true })
     },
   }
 }

@@ -1,16 +1,47 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
+import { text } from '../../api/index.ts'
 import { defineModule } from '../module.ts'
-import { teamsRoutes } from './routes.ts'
+import { admitCaller } from './admit.ts'
+import { invitationRoutes } from './invitation-routes.ts'
+import { memberRoutes } from './member-routes.ts'
+import { organizationRoutes } from './organization-routes.ts'
+import { assertAnotherOwner } from './owners.ts'
+import type { TeamsTables } from './tables.ts'
 
 export { memberName, memberNameContains } from './queries.ts'
 export type { MemberId } from './tables.ts'
 
-/** The people of a tenant, for other tables to refer to. */
+const ORGANIZATIONS_MAX = 1_000
+
+/** Organizations, which are the tenants, and the people in them. */
 export const teams = defineModule({
   name: 'teams',
   migrations: fileURLToPath(new URL('../../../migrations/teams', import.meta.url)),
+  controlPlane: fileURLToPath(new URL('../../../sql/teams', import.meta.url)),
   constraints: {},
-  options: z.strictObject({}),
-  routes: teamsRoutes,
+  options: z.strictObject({
+    /** Of organizations that ask for none. */
+    defaultPlan: text(63).default('free'),
+    /** Plans that anybody may choose for a new organization. */
+    plans: z.array(text(63)).min(1).default(['free']),
+    /** How many organizations somebody may be in, and still make another one. */
+    organizationsMax: z.int().min(1).max(ORGANIZATIONS_MAX).default(20),
+  }),
+  routes(services, options) {
+    const { tenancy, gate, beforeDeletion } = services
+    const db = tenancy.controlPlane.kysely<TeamsTables>('teams')
+    gate.admitBy((key, caller) => admitCaller(tenancy, key, caller))
+    beforeDeletion.push(async (userId) => {
+      const owned = await tenancy.members.tenantsOf(userId, { limit: ORGANIZATIONS_MAX })
+      for (const { tenant, role } of owned) {
+        if (role === 'owner') await assertAnotherOwner(tenancy, tenant.id, userId)
+      }
+    })
+    return [
+      ...organizationRoutes(services, options),
+      ...memberRoutes(services, db),
+      ...invitationRoutes(services, db),
+    ]
+  },
 })

@@ -1,4 +1,5 @@
-import type { ColumnType } from 'kysely'
+import type { ColumnType, Generated } from 'kysely'
+import type { Role } from '../../http/access.ts'
 
 /** Refers to a member; null only in rows that are older than members. */
 export type MemberId = ColumnType<string | null, string, string>
@@ -17,5 +18,19 @@ interface MemberTable {
 declare module '@quickscale/tenancy/fastify' {
   interface TenantTables {
     member: MemberTable
+  }
+}
+
+/** The tables of sql/teams. */
+export interface TeamsTables {
+  invitation: {
+    id: Generated<string>
+    tenant_id: string
+    email: string
+    role: Role
+    digest: Buffer
+    invited_by: string | null
+    created_at: ColumnType<Date, never, never>
+    expires_at: Date
   }
 }

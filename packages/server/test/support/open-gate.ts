@@ -1,4 +1,4 @@
-import type { Gatekeeper } from '../http/access.ts'
+import type { Gatekeeper } from '../../src/http/access.ts'
 
 /** Everyone owns everything: for a server that only this machine reaches. */
 export const openGate: Gatekeeper = {

@@ -1,0 +1,38 @@
+import { fileURLToPath } from 'node:url'
+import { defineModule } from '../module.ts'
+import { resumeDeletions } from './account.ts'
+import { accountRoutes } from './account-routes.ts'
+import { openBetterAuth } from './better-auth.ts'
+import { credentialRoutes } from './credential-routes.ts'
+import { createIdentification } from './identify.ts'
+import { authOptions } from './options.ts'
+import { passwordRoutes } from './password-routes.ts'
+import { createRelay } from './relay.ts'
+import { signInRoutes } from './sign-in-routes.ts'
+import type { AuthTables } from './tables.ts'
+
+export { createKey, findKey, KEY_PREFIX } from './api-keys.ts'
+export type { AuthTables } from './tables.ts'
+
+/** Users: who they are, and how they prove it. */
+export const auth = defineModule({
+  name: 'auth',
+  constraints: {},
+  options: authOptions,
+  controlPlane: fileURLToPath(new URL('../../../sql/auth', import.meta.url)),
+  routes(services, options) {
+    const { tenancy, baseUrl, gate } = services
+    const db = tenancy.controlPlane.kysely<AuthTables>('auth')
+    const betterAuth = openBetterAuth({ services, options })
+    const identification = createIdentification(betterAuth, db, services.origins)
+    gate.identifyBy(identification)
+    services.inBackground(() => resumeDeletions(services, db))
+    const relay = createRelay(betterAuth, baseUrl)
+    return [
+      ...signInRoutes(relay),
+      ...passwordRoutes(relay),
+      ...accountRoutes(services, db, relay),
+      ...credentialRoutes(services, { auth: betterAuth, db, cache: identification }),
+    ]
+  },
+})

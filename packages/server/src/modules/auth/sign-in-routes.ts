@@ -1,0 +1,95 @@
+import * as api from '../../api/auth.ts'
+import { applicationRoute, type Route } from '../../http/route.ts'
+import type { Relay } from './relay.ts'
+import { requireSession } from './session-only.ts'
+
+const done = { status: 'done' } as const
+const guessable = { access: 'anyone', rate: 'sign-in' } as const
+
+/** Coming and going. */
+export function signInRoutes(relay: Relay): readonly Route[] {
+  return [
+    applicationRoute({
+      ...guessable,
+      method: 'POST',
+      path: '/auth/sign-up',
+      summary: 'Asks for an account; a mail confirms the address',
+      body: api.signUp,
+      answers: { 200: api.signedUp },
+      handle: async ({ request, reply, body }) => {
+        await relay(request, reply, { path: '/sign-up/email', body })
+        return { status: 'verify-email' }
+      },
+    }),
+    applicationRoute({
+      ...guessable,
+      method: 'POST',
+      path: '/auth/sign-in',
+      summary: 'Begins a session, which is a cookie',
+      body: api.signIn,
+      answers: { 200: api.signedIn },
+      handle: async ({ request, reply, body }) => {
+        const answer = await relay(request, reply, { path: '/sign-in/email', body })
+        return { status: 'twoFactorRedirect' in Object(answer) ? 'two-factor' : 'signed-in' }
+      },
+    }),
+    applicationRoute({
+      method: 'POST',
+      path: '/auth/sign-out',
+      summary: 'Ends this session',
+      access: 'user',
+      answers: { 200: api.done },
+      handle: async ({ request, reply, caller }) => {
+        requireSession(caller)
+        await relay(request, reply, { path: '/sign-out' })
+        return done
+      },
+    }),
+    ...twoFactorRoutes(relay),
+  ]
+}
+
+function twoFactorRoutes(relay: Relay): readonly Route[] {
+  return [
+    applicationRoute({
+      method: 'POST',
+      path: '/auth/two-factor/enable',
+      summary: 'Makes a second factor, which counts once a code of it was given',
+      access: 'user',
+      rate: 'sign-in',
+      body: api.passwordOnly,
+      answers: { 200: api.twoFactorEnabled },
+      handle: async ({ request, reply, body, caller }) => {
+        requireSession(caller)
+        const made = Object(await relay(request, reply, { path: '/two-factor/enable', body }))
+        return { totp_uri: made.totpURI, backup_codes: made.backupCodes }
+      },
+    }),
+    applicationRoute({
+      ...guessable,
+      method: 'POST',
+      path: '/auth/two-factor/verify',
+      summary: 'Gives a code: ends signing in, or puts the second factor into force',
+      body: api.twoFactorCode,
+      answers: { 200: api.done },
+      handle: async ({ request, reply, body }) => {
+        await relay(request, reply, { path: '/two-factor/verify-totp', body })
+        return done
+      },
+    }),
+    applicationRoute({
+      method: 'POST',
+      path: '/auth/two-factor/disable',
+      summary: 'Takes the second factor away',
+      access: 'user',
+      rate: 'sign-in',
+      body: api.passwordOnly,
+      answers: { 200: api.done },
+      handle: async ({ request, reply, body, caller }) => {
+        requireSession(caller)
+        await relay(request, reply, { path: '/two-factor/disable', body })
+        return done
+      },
+    }),
+  ]
+}

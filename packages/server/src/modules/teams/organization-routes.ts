@@ -1,0 +1,90 @@
+import { idParameters } from '../../api/common.ts'
+import * as api from '../../api/teams.ts'
+import { tenantUnknown, unauthenticated } from '../../http/access.ts'
+import { requireUser } from '../../http/gate.ts'
+import { applicationRoute, type Route, tenantRoute } from '../../http/route.ts'
+import type { Services } from '../module.ts'
+import {
+  assertAdmin,
+  createOrganization,
+  describe,
+  listOrganizations,
+  readOrganization,
+  type TeamsOptions,
+} from './organizations.ts'
+
+/** Organizations: of the caller, and the one that a request names. */
+export function organizationRoutes(services: Services, options: TeamsOptions): readonly Route[] {
+  return [...ownRoutes(services, options), ...namedRoutes(services)]
+}
+
+function ownRoutes(services: Services, options: TeamsOptions): readonly Route[] {
+  const { tenancy, gate } = services
+  return [
+    applicationRoute({
+      method: 'GET',
+      path: '/organizations',
+      summary: 'The organizations that the caller is a member of',
+      access: 'user',
+      query: api.organizationList,
+      answers: { 200: api.organizationPage },
+      handle: ({ caller, query }) => listOrganizations(tenancy, requireUser(caller), query.after ?? ''),
+    }),
+    applicationRoute({
+      method: 'POST',
+      path: '/organizations',
+      summary: 'Makes an organization, with the caller as its owner',
+      access: 'user',
+      rate: 'costly',
+      body: api.organizationCreate,
+      answers: { 201: api.organization, 202: api.organization },
+      handle: async ({ caller, body, reply }) => {
+        const person = await gate.find(requireUser(caller))
+        if (caller === null || person === null) throw unauthenticated()
+        const { parent } = body
+        const above = parent === undefined ? null : assertAdmin(parent, await gate.admit(parent, caller))
+        const wanted = { ...body, parent: above?.tenantId }
+        return await createOrganization(services, options, person, wanted, reply)
+      },
+    }),
+    applicationRoute({
+      method: 'GET',
+      path: '/organizations/:id',
+      summary: 'An organization and its state, from the first moment on',
+      access: 'user',
+      params: idParameters,
+      answers: { 200: api.organization },
+      handle: async ({ caller, params: { id } }) => {
+        const standing = caller && (await gate.admit(id, caller))
+        if (standing === null) throw tenantUnknown(id)
+        return await readOrganization(tenancy, standing)
+      },
+    }),
+  ]
+}
+
+function namedRoutes({ tenancy }: Services): readonly Route[] {
+  return [
+    tenantRoute({
+      method: 'GET',
+      path: '/organization',
+      summary: 'The organization, and what the caller is in it',
+      access: 'viewer',
+      answers: { 200: api.organization },
+      handle: ({ here }) => readOrganization(tenancy, here()),
+    }),
+    tenantRoute({
+      method: 'PATCH',
+      path: '/organization',
+      summary: 'Changes name or slug',
+      access: 'admin',
+      body: api.organizationChange,
+      answers: { 200: api.organization },
+      handle: async ({ here, body: { name, slug } }) => {
+        const { tenantId, role } = here()
+        const names = { ...(name !== undefined && { name }), ...(slug !== undefined && { slug }) }
+        return describe(await tenancy.tenants.rename(tenantId, names), role)
+      },
+    }),
+  ]
+}

@@ -1,0 +1,318 @@
+import { createHmac } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import type { Strategy } from '@quickscale/tenancy'
+import type { InjectOptions } from 'fastify'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { createSmtpMailer } from '../src/index.ts'
+import { resumeDeletions } from '../src/modules/auth/account.ts'
+import type { AuthTables } from '../src/modules/auth/index.ts'
+import { send } from './support/client.ts'
+import { installApplication, type TestInstallation } from './support/installation.ts'
+
+const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
+const password = 'correct horse battery'
+
+let installation: TestInstallation
+const tenantOf = (strategy: Strategy) => `home-${strategy}`
+
+beforeAll(async () => {
+  installation = await installApplication(inject('databaseUrl'), 'rls', { closed: true })
+  for (const strategy of strategies) {
+    const slug = tenantOf(strategy)
+    await installation.tenancy.tenants.create({ slug, name: slug, plan: strategy })
+  }
+})
+afterAll(() => installation.remove())
+
+const ask = (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, options: InjectOptions = {}) =>
+  send(installation.app, { method, url, ...options })
+
+async function lastMail(to: string): Promise<string> {
+  const names = (await readdir(installation.outbox)).sort()
+  const mails = await Promise.all(names.map((name) => readFile(join(installation.outbox, name), 'utf8')))
+  return mails.filter((mail) => mail.includes(`To: ${to}\n`)).at(-1) ?? ''
+}
+
+async function tokenFor(to: string): Promise<string> {
+  return decodeURIComponent(/token=(\S+)/.exec(await lastMail(to))?.[1] ?? '')
+}
+
+/** The session of a new user, as the header of a browser. */
+async function signUp(name: string): Promise<{ headers: { cookie: string }; id: string; email: string }> {
+  const email = `${name}@example.test`
+  await ask('POST', '/auth/sign-up', { payload: { name, email, password } })
+  await ask('POST', '/auth/email/verify', { payload: { token: await tokenFor(email) } })
+  const headers = await signIn(email)
+  const { body } = await ask('GET', '/auth/profile', { headers })
+  return { headers, id: String(body.id), email }
+}
+
+async function signIn(email: string, secret = password): Promise<{ cookie: string }> {
+  const answer = await ask('POST', '/auth/sign-in', { payload: { email, password: secret } })
+  expect(answer.body, answer.text).toMatchObject({ status: 'signed-in' })
+  return { cookie: cookiesOf(answer.headers) }
+}
+
+function cookiesOf(headers: Readonly<Record<string, unknown>>): string {
+  return [headers['set-cookie']]
+    .flat()
+    .map((cookie) => String(cookie).split(';')[0])
+    .join('; ')
+}
+
+const bearer = (key: unknown) => ({ headers: { authorization: `Bearer ${key}` } })
+
+describe('an account', () => {
+  it('begins with a mail, and a session with a password', async () => {
+    const email = 'ann@example.test'
+    const signedUp = await ask('POST', '/auth/sign-up', { payload: { name: 'Ann', email, password } })
+    expect(signedUp.body).toEqual({ status: 'verify-email' })
+    const early = await ask('POST', '/auth/sign-in', { payload: { email, password } })
+    expect([early.status, early.body.code]).toEqual([403, 'EMAIL_NOT_VERIFIED'])
+    expect((await ask('POST', '/auth/email/verify', { payload: { token: 'x' } })).status).toBe(401)
+    await ask('POST', '/auth/email/verify', { payload: { token: await tokenFor(email) } })
+    const wrong = await ask('POST', '/auth/sign-in', { payload: { email, password: 'wrong' } })
+    expect(wrong.status).toBe(401)
+    const headers = await signIn(email)
+    const changed = await ask('PATCH', '/auth/profile', { headers, payload: { name: 'Ann Lee' } })
+    expect(changed.body).toMatchObject({ name: 'Ann Lee', email, email_verified: true })
+    expect((await ask('GET', '/auth/sessions', { headers })).body.items).toHaveLength(1)
+    await ask('POST', '/auth/sign-out', { headers })
+    const { id } = changed.body
+    const db = installation.tenancy.controlPlane.kysely<AuthTables>('auth')
+    expect(await db.selectFrom('session').selectAll().where('user_id', '=', String(id)).execute()).toEqual([])
+  })
+
+  it('cannot be probed: a taken address and an unknown one are answered alike', async () => {
+    const { email } = await signUp('taken')
+    for (const address of [email, 'free@example.test']) {
+      const again = { name: 'Other', email: address, password: 'another password' }
+      expect((await ask('POST', '/auth/sign-up', { payload: again })).text).toBe('{"status":"verify-email"}')
+      const forgot = await ask('POST', '/auth/password/forgot', { payload: { email: address } })
+      expect([forgot.status, forgot.text]).toEqual([200, '{"status":"done"}'])
+    }
+    await signIn(email)
+  })
+
+  it('gets a new password by mail, which ends its sessions', async () => {
+    const { email } = await signUp('forgetful')
+    await ask('POST', '/auth/password/forgot', { payload: { email } })
+    const token = await tokenFor(email)
+    const reset = { payload: { token, password: 'a new password' } }
+    expect((await ask('POST', '/auth/password/reset', reset)).status).toBe(200)
+    expect((await ask('POST', '/auth/password/reset', reset)).status).toBe(400)
+    expect((await ask('POST', '/auth/sign-in', { payload: { email, password } })).status).toBe(401)
+    const headers = await signIn(email, 'a new password')
+    expect((await ask('GET', '/auth/sessions', { headers })).body.items).toHaveLength(1)
+    const change = { current_password: 'wrong', password: 'yet another one' }
+    expect((await ask('POST', '/auth/password/change', { headers, payload: change })).status).toBe(400)
+    const right = { ...change, current_password: 'a new password' }
+    expect((await ask('POST', '/auth/password/change', { headers, payload: right })).status).toBe(200)
+    await signIn(email, 'yet another one')
+  })
+
+  it('can have a second factor, without which the password is not enough', async () => {
+    const { headers, email } = await signUp('careful')
+    const enabled = await ask('POST', '/auth/two-factor/enable', { headers, payload: { password } })
+    const secret = new URL(String(enabled.body.totp_uri)).searchParams.get('secret') ?? ''
+    expect(
+      (await ask('POST', '/auth/two-factor/verify', { headers, payload: { code: codeOf(secret) } })).status,
+    ).toBe(200)
+    const half = await ask('POST', '/auth/sign-in', { payload: { email, password } })
+    expect(half.body).toEqual({ status: 'two-factor' })
+    const cookie = cookiesOf(half.headers)
+    expect((await ask('GET', '/auth/profile', { headers: { cookie } })).status).toBe(401)
+    const whole = await ask('POST', '/auth/two-factor/verify', {
+      headers: { cookie },
+      payload: { code: codeOf(secret) },
+    })
+    expect(
+      (await ask('GET', '/auth/profile', { headers: { cookie: cookiesOf(whole.headers) } })).status,
+    ).toBe(200)
+  })
+
+  it('is not acted on by pages of other origins', async () => {
+    const { headers } = await signUp('visited')
+    const post = (more: object) =>
+      ask('POST', '/auth/api-keys', { headers: { ...headers, ...more }, payload: { name: 'x' } })
+    for (const more of [
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+    ]) {
+      expect((await post(more)).body.code).toBe('ORIGIN_REFUSED')
+    }
+    expect((await post({ origin: 'http://localhost' })).status).toBe(201)
+  })
+})
+
+describe('a key', () => {
+  it('is good for what its user may, or less, until it is deleted', async () => {
+    const { headers, id } = await signUp('scripted')
+    const slug = tenantOf('rls')
+    await installation.tenancy.members.put(slug, { userId: id, name: 'Scripted', role: 'admin' })
+    const make = (payload: object) => ask('POST', '/auth/api-keys', { headers, payload })
+    const full = (await make({ name: 'full' })).body
+    const reading = (await make({ name: 'reading', role: 'viewer' })).body
+    const expired = (await make({ name: 'old', expires_at: '2020-01-01T00:00:00Z' })).body
+    const write = (key: unknown) =>
+      ask('POST', `/t/${slug}/companies`, { ...bearer(key), payload: { name: 'By key' } })
+    expect((await write(full.key)).status).toBe(201)
+    expect((await write(reading.key)).body.code).toBe('ROLE_INSUFFICIENT')
+    expect((await ask('GET', `/t/${slug}/companies`, bearer(reading.key))).status).toBe(200)
+    expect((await write(expired.key)).status).toBe(401)
+    expect((await ask('GET', `/t/${tenantOf('schema')}/companies`, bearer(full.key))).status).toBe(404)
+    expect(
+      (await ask('POST', '/auth/api-keys', { ...bearer(full.key), payload: { name: 'x' } })).body.code,
+    ).toBe('SESSION_REQUIRED')
+    const listed = await ask('GET', '/auth/api-keys', { headers })
+    expect(listed.text).not.toContain(String(full.key))
+    expect((await ask('DELETE', `/auth/api-keys/${full.id}`, { headers })).status).toBe(204)
+    expect((await write(full.key)).status).toBe(401)
+  })
+
+  it('of an organization is nobody, and good for that one', async () => {
+    const { headers, id } = await signUp('integrator')
+    const [slug, other] = [tenantOf('schema'), tenantOf('database')]
+    for (const key of [slug, other])
+      await installation.tenancy.members.put(key, { userId: id, name: 'Integrator', role: 'admin' })
+    const made = await ask('POST', `/t/${slug}/api-clients`, {
+      headers,
+      payload: { name: 'shop', role: 'owner' },
+    })
+    expect([made.status, made.body.role]).toEqual([201, 'admin'])
+    expect((await ask('GET', '/companies', bearer(made.body.key))).status).toBe(200)
+    expect((await ask('GET', `/t/${other}/companies`, bearer(made.body.key))).status).toBe(404)
+    expect((await ask('DELETE', `/t/${other}/api-clients/${made.body.id}`, { headers })).status).toBe(404)
+    expect((await ask('DELETE', `/t/${slug}/api-clients/${made.body.id}`, { headers })).status).toBe(204)
+    expect((await ask('GET', '/companies', bearer(made.body.key))).status).toBe(401)
+  })
+})
+
+describe('a token', () => {
+  it('carries tenant and role, and is good for no other tenant and no forger', async () => {
+    const { headers, id } = await signUp('mobile')
+    const [slug, other] = [tenantOf('rls'), tenantOf('database')]
+    for (const key of [slug, other])
+      await installation.tenancy.members.put(key, { userId: id, name: 'Mobile', role: 'member' })
+    const { body } = await ask('POST', '/auth/token', { headers, payload: { organization: slug } })
+    const token = String(body.token)
+    const [head = '', claims = '', mac = ''] = token.split('.')
+    const read = JSON.parse(Buffer.from(claims, 'base64url').toString())
+    const { id: tenant_id } = await installation.tenancy.tenants.get(slug)
+    expect(read).toMatchObject({ sub: id, tenant_id, role: 'member', iss: 'http://localhost' })
+    expect((await ask('GET', '/companies', bearer(token))).status).toBe(200)
+    expect((await ask('GET', `/t/${other}/companies`, bearer(token))).status).toBe(404)
+    const forged = Buffer.from(JSON.stringify({ ...read, role: 'owner' })).toString('base64url')
+    const unsigned = Buffer.from('{"alg":"none"}').toString('base64url')
+    for (const bad of [`${head}.${forged}.${mac}`, `${unsigned}.${claims}.`, 'x', `${token}x`]) {
+      expect((await ask('GET', '/companies', bearer(bad))).status).toBe(401)
+    }
+    // Membership is looked up, whatever a token says.
+    await installation.tenancy.members.deactivate(slug, id)
+    expect((await ask('GET', '/companies', bearer(token))).status).toBe(404)
+    const refused = await ask('POST', '/auth/token', { headers, payload: { organization: slug } })
+    expect(refused.status).toBe(404)
+  })
+})
+
+describe('a tenant', () => {
+  it('that is not there and one that the caller has no part in are answered alike', async () => {
+    const { headers } = await signUp('stranger')
+    const answers = await Promise.all(
+      [tenantOf('rls'), 'nobody-here'].map((slug) => ask('GET', `/t/${slug}/contacts`, { headers })),
+    )
+    const plain = answers.map(({ status, text, body }) =>
+      [status, text.replaceAll(String(body.instance), '').replaceAll(/home-rls|nobody-here/g, '')].join(),
+    )
+    expect(plain[0]).toBe(plain[1])
+    expect(answers[0]?.status).toBe(404)
+  })
+})
+
+describe('the end of an account', () => {
+  it('forgets its user in every tenant, and goes on when it was interrupted', async () => {
+    const { headers, id } = await signUp('leaver')
+    const interrupted = await signUp('interrupted')
+    const { members, tenant, controlPlane } = installation.tenancy
+    for (const { userId, email } of [
+      { userId: id, email: 'a@b.example' },
+      { userId: interrupted.id, email: 'c@d.example' },
+    ])
+      for (const strategy of strategies)
+        await members.put(tenantOf(strategy), { userId, name: 'Leaver', email, role: 'member' })
+    await members.deliver()
+    const wrong = await ask('DELETE', '/auth/account', { headers, payload: { password: 'wrong' } })
+    expect(wrong.status).toBe(400)
+    expect((await ask('DELETE', '/auth/account', { headers, payload: { password } })).status).toBe(204)
+    // Noted, and then the process was gone.
+    const db = controlPlane.kysely<AuthTables>('auth')
+    await db.insertInto('deletion').values({ user_id: interrupted.id }).execute()
+    const deliveries = { request: () => undefined }
+    expect(await resumeDeletions({ tenancy: installation.tenancy, deliveries }, db)).toBe(1)
+    await members.deliver()
+    for (const userId of [id, interrupted.id]) {
+      for (const strategy of strategies) {
+        const { rows } = await tenant(tenantOf(strategy)).query(
+          'select name, email, active from member where user_id = $1',
+          [userId],
+        )
+        expect(rows).toEqual([{ name: 'Former member', email: null, active: false }])
+      }
+      expect(await db.selectFrom('user').selectAll().where('id', '=', userId).execute()).toEqual([])
+    }
+    const gone = await ask('POST', '/auth/sign-in', { payload: { email: interrupted.email, password } })
+    expect(gone.status).toBe(401)
+  })
+})
+
+describe('mail', () => {
+  it('goes out through an SMTP server', async () => {
+    const received: string[] = []
+    const server = createServer((socket) => {
+      let inData = false
+      socket.write('220 ready\r\n')
+      socket.on('data', (chunk) => {
+        const text = String(chunk)
+        received.push(text)
+        if (inData) {
+          if (!text.endsWith('\r\n.\r\n')) return
+          inData = false
+          socket.write('250 kept\r\n')
+        } else if (/^DATA/i.test(text)) {
+          inData = true
+          socket.write('354 go on\r\n')
+        } else socket.write(/^QUIT/i.test(text) ? '221 bye\r\n' : '250 ok\r\n')
+      })
+    })
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+    const address = server.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    const mailer = createSmtpMailer({ url: `smtp://127.0.0.1:${port}`, from: 'app@example.test' })
+    await mailer.send({ to: 'ann@example.test', subject: 'Hello', text: 'Body of the mail' })
+    const all = received.join('')
+    for (const part of [
+      'MAIL FROM:<app@example.test>',
+      'RCPT TO:<ann@example.test>',
+      'Subject: Hello',
+      'Body of the mail',
+    ])
+      expect(all).toContain(part)
+    await new Promise((done) => server.close(done))
+  })
+})
+
+/** RFC 6238: what an authenticator app shows at this moment. */
+function codeOf(secret: string): string {
+  const bits = [...secret]
+    .map((each) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(each).toString(2).padStart(5, '0'))
+    .join('')
+  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)))
+  const counter = Buffer.alloc(8)
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)))
+  const mac = createHmac('sha1', key).update(counter).digest()
+  const number = mac.readUInt32BE((mac.at(-1) ?? 0) & 15) & 0x7fffffff
+  return String(number % 1_000_000).padStart(6, '0')
+}

@@ -1,0 +1,154 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join as joinPath } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Strategy } from '@quickscale/tenancy'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { type Answer, send } from './support/client.ts'
+import { installApplication, type TestInstallation } from './support/installation.ts'
+import { join, makePerson, type TestPerson } from './support/people.ts'
+
+const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
+
+let installation: TestInstallation
+let ann: TestPerson
+let ben: TestPerson
+let eve: TestPerson
+
+beforeAll(async () => {
+  installation = await installApplication(inject('databaseUrl'), 'rls', {
+    closed: true,
+    teams: { plans: strategies, defaultPlan: 'rls', organizationsMax: 8 },
+  })
+  const { tenancy } = installation
+  ;[ann, ben, eve] = [
+    await makePerson(tenancy, 'Ann'),
+    await makePerson(tenancy, 'Ben'),
+    await makePerson(tenancy, 'Eve'),
+  ]
+})
+afterAll(() => installation.remove())
+
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+const ask = (who: TestPerson, method: Method, url: string, payload?: object): Promise<Answer> =>
+  send(installation.app, { method, url, headers: who.headers, ...(payload && { payload }) })
+
+/** Asks until the organization is active, as a page would. */
+async function untilActive(who: TestPerson, id: unknown): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const { body } = await ask(who, 'GET', `/organizations/${id}`)
+    if (body.state === 'active') return
+    expect(body.state).toBe('provisioning')
+    await sleep(50)
+  }
+  expect.unreachable('the organization does not become active')
+}
+
+async function invitationFor({ email }: TestPerson): Promise<string> {
+  const names = (await readdir(installation.outbox)).sort()
+  const mails = await Promise.all(names.map((name) => readFile(joinPath(installation.outbox, name), 'utf8')))
+  const mail = mails.filter((each) => each.includes(`To: ${email}\n`)).at(-1) ?? ''
+  return /token=(\S+)/.exec(mail)?.[1] ?? ''
+}
+
+describe.each(strategies)('an organization on a plan with the %s strategy', (plan) => {
+  const slug = `org-${plan}`
+
+  it('is its maker’s at once, and can be worked in when it is active', async () => {
+    const made = await ask(ann, 'POST', '/organizations', { name: 'Org', slug, plan })
+    expect([made.status, made.body.state]).toEqual(plan === 'rls' ? [201, 'active'] : [202, 'provisioning'])
+    expect(made.headers.location).toBe(`/organizations/${made.body.id}`)
+    expect(made.body).toMatchObject({ slug, plan, role: 'owner', parent_id: null })
+    expect((await ask(eve, 'GET', `/organizations/${made.body.id}`)).status).toBe(404)
+    await untilActive(ann, made.body.id)
+    const post = { title: 'First', slug: 'first', author_id: ann.id }
+    await installation.tenancy.members.deliver()
+    expect((await ask(ann, 'POST', `/teams/${made.body.id}/posts`, post)).status).toBe(201)
+    const again = await ask(eve, 'POST', '/organizations', { name: 'Org', slug, plan })
+    expect([again.status, again.body.code]).toEqual([409, 'TENANT_EXISTS'])
+  })
+
+  it('takes members in by mail, changes what they are, and takes them out', async () => {
+    const invite = { email: ben.email.toUpperCase(), role: 'member' }
+    expect((await ask(ann, 'POST', `/t/${slug}/invitations`, invite)).status).toBe(201)
+    const token = await invitationFor(ben)
+    expect((await ask(eve, 'POST', '/invitations/accept', { token })).body.code).toBe('EMAIL_DIFFERS')
+    expect((await ask(ben, 'GET', `/t/${slug}/posts`)).status).toBe(404)
+    const accepted = await ask(ben, 'POST', '/invitations/accept', { token })
+    expect(accepted.body).toMatchObject({ slug, role: 'member' })
+    expect((await ask(ben, 'POST', '/invitations/accept', { token })).body.code).toBe('INVITATION_INVALID')
+    expect((await ask(ben, 'POST', `/t/${slug}/invitations`, invite)).body.code).toBe('ROLE_INSUFFICIENT')
+    await installation.tenancy.members.deliver()
+    const { body } = await ask(ben, 'GET', `/t/${slug}/members`)
+    expect(body.items?.map(({ name, role }) => `${name} ${role}`)).toEqual(['Ann owner', 'Ben member'])
+    expect((await ask(ann, 'PATCH', `/t/${slug}/members/${ben.id}`, { role: 'viewer' })).status).toBe(204)
+    const refused = await ask(ben, 'POST', `/t/${slug}/companies`, { name: 'x' })
+    expect(refused.body.code).toBe('ROLE_INSUFFICIENT')
+    expect((await ask(ann, 'DELETE', `/t/${slug}/members/${ben.id}`)).status).toBe(204)
+    expect((await ask(ben, 'GET', `/t/${slug}/posts`)).status).toBe(404)
+  })
+
+  it('has an owner at any moment, whoever leaves', async () => {
+    await join(installation.tenancy, slug, ben, 'admin')
+    for (const [who, method, path, payload] of [
+      [ann, 'POST', 'organization/leave', {}],
+      [ann, 'DELETE', `members/${ann.id}`, undefined],
+      [ann, 'PATCH', `members/${ann.id}`, { role: 'viewer' }],
+    ] as const) {
+      expect((await ask(who, method, `/t/${slug}/${path}`, payload)).body.code).toBe('LAST_OWNER')
+    }
+    // An admin makes no owners, and unmakes none.
+    for (const [method, id, payload] of [
+      ['PATCH', ben.id, { role: 'owner' }],
+      ['DELETE', ann.id, undefined],
+    ] as const) {
+      const answer = await ask(ben, method, `/t/${slug}/members/${id}`, payload)
+      expect(answer.body.code).toBe('ROLE_INSUFFICIENT')
+    }
+    expect((await ask(ben, 'POST', `/t/${slug}/organization/transfer`, { user_id: ben.id })).status).toBe(403)
+    expect((await ask(ann, 'POST', `/t/${slug}/organization/transfer`, { user_id: eve.id })).status).toBe(404)
+    expect((await ask(ann, 'POST', `/t/${slug}/organization/transfer`, { user_id: ben.id })).status).toBe(204)
+    expect((await ask(ann, 'GET', `/t/${slug}/organization`)).body.role).toBe('admin')
+    await join(installation.tenancy, slug, ann, 'owner')
+    const both = await Promise.all([ann, ben].map((who) => ask(who, 'POST', `/t/${slug}/organization/leave`)))
+    expect(both.map(({ status }) => status).sort()).toEqual([204, 409])
+  })
+})
+
+describe('organizations', () => {
+  it('of somebody are listed for them, and for nobody else', async () => {
+    await ask(eve, 'POST', '/organizations', { name: 'Eve', slug: 'of-eve' })
+    const { body } = await ask(eve, 'GET', '/organizations')
+    expect(body.items?.map(({ slug, role }) => [slug, role])).toEqual([['of-eve', 'owner']])
+    expect((await ask(ann, 'GET', '/organizations')).text).not.toContain('of-eve')
+  })
+
+  it('can be renamed, and are found under both kinds of path', async () => {
+    const renamed = await ask(eve, 'PATCH', '/t/of-eve/organization', { slug: 'eve-inc', name: 'Eve Inc.' })
+    expect(renamed.body).toMatchObject({ slug: 'eve-inc', name: 'Eve Inc.' })
+    for (const url of ['/t/eve-inc/organization', `/teams/${renamed.body.id}/organization`])
+      expect((await ask(eve, 'GET', url)).body.name).toBe('Eve Inc.')
+  })
+
+  it('below another one are its admins’ too; those of below are nobody above', async () => {
+    const child = { name: 'Branch', slug: 'eve-branch', parent: 'eve-inc' }
+    expect((await ask(ann, 'POST', '/organizations', child)).status).toBe(404)
+    expect((await ask(eve, 'POST', '/organizations', child)).status).toBe(201)
+    const { tenancy } = installation
+    await join(tenancy, 'eve-branch', ben, 'owner')
+    await join(tenancy, 'eve-inc', ann, 'admin')
+    expect((await ask(ann, 'POST', '/t/eve-branch/companies', { name: 'By the parent' })).status).toBe(201)
+    await join(tenancy, 'eve-inc', ann, 'member')
+    expect((await ask(ann, 'GET', '/t/eve-branch/companies')).status).toBe(404)
+    expect((await ask(ben, 'GET', '/t/eve-inc/companies')).status).toBe(404)
+  })
+
+  it('are made on plans that are offered, and not without end', async () => {
+    const wanted = { name: 'x', slug: 'too-many' }
+    expect((await ask(eve, 'POST', '/organizations', { ...wanted, plan: 'only' })).body.code).toBe(
+      'PLAN_NOT_OFFERED',
+    )
+    for (let index = 0; index < 6; index += 1)
+      await ask(eve, 'POST', '/organizations', { name: 'x', slug: `many-${index}` })
+    expect((await ask(eve, 'POST', '/organizations', wanted)).body.code).toBe('TOO_MANY_ORGANIZATIONS')
+  })
+})
