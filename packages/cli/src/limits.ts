@@ -17,6 +17,8 @@ export const limits = {
   /** Rows are loaded and compared on this many connections per tenant. */
   connectionsPerDatabase: 4,
   catalogObjectsPerQuery: 200,
+  /** Of the server, while it builds an index. */
+  indexMemoryMiB: 256,
   /** How often the bar is drawn. */
   progressEveryMs: 100,
   /** How often a line is written where there is no terminal, and how often a watched move is looked at. */

@@ -7,6 +7,7 @@ import { type Catalog, readCatalog, tablesOf, viewsOf } from './catalog.ts'
 import { createMapping, type Mapping } from './mapping.ts'
 import { type Blank, loadOriginal, makeBlank, type Original } from './original.ts'
 import { buildHousing, type Residence, type TenantPlace } from './places.ts'
+import { buildIndexes, restIndexes } from './resting-indexes.ts'
 import { copyRows } from './rows.ts'
 import { connected, openStage, type Stage } from './stage.ts'
 
@@ -114,8 +115,12 @@ async function checkOn(
     const compared = []
     for (const one of loaded) {
       signal?.throwIfAborted()
-      say(`comparing ${one.residence.strategy}`)
-      compared.push(await compareResidence(original, { expectations, use }, one))
+      const step = `comparing ${one.residence.strategy}`
+      compared.push(
+        await compareResidence(original, { expectations, use }, one, (done) =>
+          options.onProgress?.({ step, done }),
+        ),
+      )
     }
     return summarize(original, blank, housing.residences, expectations, compared)
   } finally {
@@ -140,10 +145,19 @@ async function loadResidence(
     connected(place.url, (client) => readCatalog(client, { schemas: [place.schema], place: true }))
   const mappingOf = (catalog: Catalog) =>
     createMapping(catalog, residence.adoption, blank, [...blank.refused, ...original.load.refused])
-  for (const place of residence.tenants) {
-    const catalog = await read(place)
+  // Under rls both live in one.
+  const places = [
+    ...new Map(residence.tenants.map((place) => [`${place.url} ${place.schema}`, place])).values(),
+  ]
+  const catalogs = new Map<TenantPlace, Catalog>()
+  for (const place of residence.tenants) catalogs.set(place, await read(place))
+  for (const place of places) await restIndexes(place)
+  for (const [place, catalog] of catalogs)
     await copyRows(original, place, { catalog, mapping: mappingOf(catalog) }, onTable)
-  }
+  for (const place of places)
+    await buildIndexes(place, (built, total) =>
+      onProgress?.({ step: `building indexes under ${residence.strategy}`, done: built / total }),
+    )
   const sides = residence.tenants.map((place) => ({ place }))
   const withCatalogs = []
   for (const { place } of sides) {
@@ -163,11 +177,18 @@ async function compareResidence(
   original: Original,
   { expectations, use }: { expectations: Expectations; use: IndexUse },
   { residence, sides }: Loaded,
+  onProgress: (done: number) => void,
 ): Promise<Compared> {
   const differences: Difference[] = []
   const affected = new Map<string, AffectedIndexReport>()
   let tables = 0
   let rows = 0
+  let begun = 0
+  const all = original.catalog.relations.length * sides.length
+  const onRelation = () => {
+    onProgress(begun / Math.max(1, all))
+    begun += 1
+  }
   for (const { place, ...loaded } of sides) {
     // As the catalogs are now: beforeCompare may have changed them.
     const catalog = await connected(place.url, (client) =>
@@ -175,7 +196,7 @@ async function compareResidence(
     )
     const mapping = loaded.mapping.over(catalog)
     differences.push(...compareStructure({ original: original.catalog, place: catalog, mapping }))
-    const tenant = await compareTenant(original, expectations, place, mapping)
+    const tenant = await compareTenant(original, expectations, place, mapping, onRelation)
     differences.push(...tenant.differences)
     const plans = await compareIndexes(use, residence, place, mapping)
     differences.push(...plans.differences)

@@ -1,5 +1,6 @@
 import { type Renamed, renameTenantColumns } from '@quickscale/tenancy/layout'
 import type pg from 'pg'
+import { limits } from '../limits.ts'
 import { type LoadReport, loadScript } from '../load/load.ts'
 import type { Refusal } from '../report.ts'
 import { type Catalog, readCatalog } from './catalog.ts'
@@ -32,6 +33,9 @@ export async function loadOriginal(
   const database = `${stage.prefix}_original`
   await connected(stage.url, (client) =>
     client.query(`create database ${database} template template0 encoding 'UTF8'`),
+  )
+  await connected(stage.url, (client) =>
+    client.query(`alter database ${database} set maintenance_work_mem = '${limits.indexMemoryMiB}MB'`),
   )
   const url = stage.urlOf(database)
   const load = await connected(url, (client) => loadScript(client, path, onProgress))

@@ -64,7 +64,6 @@ export async function copyRows(
         )
       }
       await setPositions(target, original, place, { catalog, mapping })
-      await target.query('analyze')
     })
   })
 }

@@ -54,12 +54,13 @@ export async function readExpectations(original: Original): Promise<Expectations
   })
 }
 
-/** Everything a tenant can see and do, as that tenant, through a sealed context. */
+/** Everything a tenant can see and do, as that tenant, through a sealed context; tells of each table and view it comes to. */
 export async function compareTenant(
   original: Original,
   expectations: Expectations,
   place: TenantPlace,
   mapping: Mapping,
+  onRelation: () => void,
 ): Promise<{ rows: number; tables: number; differences: Difference[] }> {
   const asTenant: InTransaction = (work) =>
     place.handle.transaction((transaction) => work((text) => transaction.query(text)))
@@ -69,6 +70,7 @@ export async function compareTenant(
   let rows = 0
   let tables = 0
   for (const table of tablesOf(original.catalog)) {
+    onRelation()
     const copy = mapping.findRelation(table)
     const expected = expectations.tables.get(`${table.schema} ${table.name}`)
     if (!copy || !expected) continue
@@ -87,6 +89,7 @@ export async function compareTenant(
     }
   }
   for (const view of viewsOf(original.catalog)) {
+    onRelation()
     const expected = expectations.views.get(`${view.schema} ${view.name}`)
     if (!mapping.findRelation(view) || !expected) continue
     const name = nameOf(view.schema, view.name)

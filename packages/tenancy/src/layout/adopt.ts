@@ -5,6 +5,7 @@ import { limits } from '../limits.ts'
 import { dropRefused } from './adopt/concede.ts'
 import { moveExtensions } from './adopt/extensions.ts'
 import { refuseFailingFunction } from './adopt/failing-functions.ts'
+import { refuseFailingViews } from './adopt/failing-views.ts'
 import { moveObjects, type Renamed } from './adopt/move.ts'
 import { type Altered, adaptRoutines } from './adopt/routines.ts'
 import { ownSequences } from './adopt/sequences.ts'
@@ -50,7 +51,10 @@ export async function adoptSchemas(
     await client.query('reset search_path')
     for (let attempt = 1; ; attempt += 1) {
       const refusals = await tryToComplete(client, { schema, wall })
-      if (refusals === null) return { renamed, altered, refused }
+      if (refusals === null) {
+        refused.push(...(await dropRefused(client, schema, await refuseFailingViews(client, schema))))
+        return { renamed, altered, refused }
+      }
       if (attempt >= limits.adoptionAttemptsMax) throw refusals.error
       refused.push(...(await dropRefused(client, schema, refusals.list)))
     }

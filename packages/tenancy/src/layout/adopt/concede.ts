@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../identifiers.ts'
+import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
 import { layoutRefused } from '../refused.ts'
 import type { LayoutRefusal } from '../shape.ts'
+import { separateTable, withoutCollation, withoutType } from './keep-rows.ts'
 
 const inventory = readFileSync(new URL('../../../sql/layout/objects.sql', import.meta.url), 'utf8')
 
@@ -96,7 +97,8 @@ function remedyStatement(schema: string, refusal: LayoutRefusal, target: PlaceOb
     return `alter table ${identity} no force row level security, disable row level security`
   if (kind === 'table' && refusal.kind === 'unlogged table') return `alter table ${identity} set logged`
   if (kind === 'table' && refusal.kind === 'typed table') return `alter table ${identity} not of`
-  if (kind === 'table' && refusal.kind === 'inheritance') return separate(identity)
+  if (kind === 'table' && refusal.kind === 'inheritance') return separateTable(identity)
+  if (kind === 'collation') return withoutCollation(identity)
   // It is a table of tenants then, which loses no row.
   if (kind === 'table' && refusal.kind === 'shared table') return `comment on table ${identity} is null`
   if (kind === 'table' && refusal.kind === 'rows') return `truncate ${identity} cascade`
@@ -104,6 +106,7 @@ function remedyStatement(schema: string, refusal: LayoutRefusal, target: PlaceOb
   const on = `alter table ${quoteQualified(schema, relation)}`
   switch (kind) {
     case 'table column':
+      if (refusal.kind === 'column type') return withoutType(quoteQualified(schema, relation), part)
       return refusal.kind === 'generated column'
         ? `${on} alter column ${quoteIdentifier(part)} drop expression`
         : `${on} drop column ${quoteIdentifier(part)} cascade`
@@ -116,25 +119,6 @@ function remedyStatement(schema: string, refusal: LayoutRefusal, target: PlaceOb
   }
 }
 
-/** A table by itself, with its own rows; views that show those of its children with them are dropped. */
-function separate(table: string): string {
-  const relation = `${quoteLiteral(table)}::pg_catalog.regclass`
-  return `do $$
-    declare link record; shown record;
-    begin
-      for link in select inhrelid::regclass as child, inhparent as parent from pg_inherits
-                   where inhrelid = ${relation} or inhparent = ${relation} loop
-        for shown in select distinct class.oid::regclass as name from pg_depend
-                       join pg_rewrite as rewrite on rewrite.oid = objid join pg_class as class on class.oid = ev_class
-                      where classid = 'pg_rewrite'::regclass and refclassid = 'pg_class'::regclass
-                        and refobjid = link.parent and class.relkind = 'v' loop
-          execute format('drop view if exists %s cascade', shown.name);
-        end loop;
-        execute format('alter table %s no inherit %s', link.child, link.parent::regclass);
-      end loop;
-    end $$`
-}
-
 /** What is gone beside the target, but for the parts of what is gone as a whole. */
 function lost(
   before: readonly PlaceObject[],
@@ -142,8 +126,12 @@ function lost(
   target: PlaceObject,
   refusal: LayoutRefusal,
 ): (LayoutRefusal & { address: string })[] {
-  const kept = new Set(after.map(({ address }) => address))
-  const gone = before.filter(({ address }) => !kept.has(address) && address !== target.address)
+  // A column that changes its type has its indexes made again, each with the name it had.
+  const kept = new Set(after.flatMap(({ address, kind, identity }) => [address, `${kind} ${identity}`]))
+  const gone = before.filter(
+    ({ address, kind, identity }) =>
+      !kept.has(address) && !kept.has(`${kind} ${identity}`) && address !== target.address,
+  )
   const wholes = new Set(
     [target, ...gone].flatMap(({ short, part }) => (part === null && short ? [short] : [])),
   )
