@@ -59,6 +59,8 @@ export const limits = {
   /** How often the connection that hears of changes proves that it lives; when it is opened again after it was lost. */
   catalogBeatMs: 5_000,
   catalogListenRetryMs: 2_000,
+  /** How long an answer on the connection that holds a lock says that it is held: no longer than what it is asked for takes. */
+  lockHeardMs: 10,
   /** How long work waits for a place that a tenant is just arriving at, and between two looks. */
   arrivalWaitMs: 15_000,
   arrivalPollMs: 4,

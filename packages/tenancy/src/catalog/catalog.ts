@@ -36,7 +36,10 @@ export interface Catalog {
   close(): Promise<void>
 }
 
-/** Asks the server, and throws `LOCK_LOST` if the lock is lost; `cause` is what has failed already, if anything. */
+/**
+ * Asks the server, unless it answered on that connection a moment ago (`limits.lockHeardMs`), and throws `LOCK_LOST` if the
+ * lock is lost; `cause` is what has failed already, if anything.
+ */
 export type AssertHeld = (cause?: unknown) => Promise<void>
 
 /**
@@ -161,6 +164,7 @@ async function whileLocked<T>(
   work: (assertHeld: AssertHeld, underLock: UnderLock) => Promise<T>,
 ): Promise<{ readonly outcome: { readonly result: T } | null; readonly released: Promise<void> }> {
   // A session's locks live as long as it does: when it answers, they are held.
+  let heardAtMs = Number.NEGATIVE_INFINITY
   const ask = async <Row extends pg.QueryResultRow>(
     text: string,
     values: unknown[] = [],
@@ -171,15 +175,18 @@ async function whileLocked<T>(
       if (alive) return explain(failure, installation)
       throw new QuickScaleError('LOCK_LOST', { lock: names.exclusive }, { cause: cause ?? failure })
     })
+    heardAtMs = performance.now()
     return rows
+  }
+  const assertHeld: AssertHeld = async (cause) => {
+    if (cause === undefined && performance.now() - heardAtMs < limits.lockHeardMs) return
+    await ask('select', [], cause)
   }
   let outcome: { readonly result: T } | null
   try {
     const { rows } = await client.query<{ held: boolean }>(lock, [names.exclusive, names.shared ?? null])
     const held = rows[0]?.held === true
-    outcome = held
-      ? { result: await work(async (cause) => void (await ask('select', [], cause)), ask) }
-      : null
+    outcome = held ? { result: await work(assertHeld, ask) } : null
   } catch (error) {
     client.release(true)
     throw error
