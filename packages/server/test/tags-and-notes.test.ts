@@ -111,12 +111,18 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       author_id: userId,
     })
     await call('PATCH', `/t/one/deals/${ids.deal}`, { owner_id: userId })
+    const profile = await create('/t/one/author-profiles', { member_id: userId, bio: 'Writes.' })
+    const nobody = { member_id: '00000000-0000-4000-8000-000000000009' }
+    expect((await call('POST', '/t/one/author-profiles', nobody)).status).toBe(422)
+    expect((await call('POST', '/t/one/author-profiles', { bio: 'Of nobody.' })).status).toBe(400)
     const names = async () => [
       (await call('GET', `/t/one/contact-notes/${id}`)).body.author,
       (await call('GET', `/t/one/posts/${post.id}`)).body.author,
       (await call('GET', `/t/one/deals/${ids.deal}`)).body.owner,
+      (await call('GET', `/t/one/author-profiles/${profile.id}`)).body.name,
     ]
-    expect(await names()).toEqual(['Bo of one', 'Bo of one', 'Bo of one'])
+    expect(await names()).toEqual(Array(4).fill('Bo of one'))
+    await call('PATCH', `/t/one/author-profiles/${profile.id}`, { name: 'Bo of one, by hand' })
     expect((await call('GET', '/t/one/deals?q=bo%20of')).body.items).toHaveLength(1)
     expect((await call('GET', '/t/two/deals?q=bo%20of')).body.items).toEqual([])
     expect((await call('GET', '/t/two/members')).body.items).toContainEqual({
@@ -128,7 +134,8 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     })
     await members.anonymise(userId)
     await members.deliver()
-    expect(await names()).toEqual(['Former member', 'Former member', 'Former member'])
+    expect(await names()).toEqual(Array(4).fill('Former member'))
+    expect((await call('GET', '/t/one/author-profiles')).text).not.toContain('Bo of')
     expect((await call('GET', '/t/two/members')).text).not.toContain('Bo of')
     await call('PATCH', `/t/one/deals/${ids.deal}`, { owner_id: ids.member })
   })

@@ -41,10 +41,23 @@ export const categoryList = listQuery(['name', 'created_at'])
 export const categoryPage = pageOf(category)
 
 /** What readers are told of an author. */
-export const authorProfile = z.object({ id, name: z.string(), bio: z.string(), created_at: moment })
-export const authorProfileCreate = z.strictObject({ name: text(100), bio: text(2_000, 0).optional() })
-export const authorProfileChange = authorProfileCreate
-  .partial()
-  .refine(isNotEmpty, 'must name at least one field')
+export const authorProfile = z.object({
+  id,
+  /** The member's, as long as there is one; otherwise a pen name. */
+  name: z.string(),
+  member_id: id.nullable(),
+  bio: z.string(),
+  created_at: moment,
+})
+const authorProfileFields = z.strictObject({
+  name: text(100).optional(),
+  member_id: id.nullable().optional(),
+  bio: text(2_000, 0).optional(),
+})
+export const authorProfileCreate = authorProfileFields.refine(
+  ({ name, member_id }) => name !== undefined || typeof member_id === 'string',
+  { path: ['name'], error: 'must be given, or member_id' },
+)
+export const authorProfileChange = authorProfileFields.refine(isNotEmpty, 'must name at least one field')
 export const authorProfileList = listQuery(['name', 'created_at'])
 export const authorProfilePage = pageOf(authorProfile)

@@ -36,7 +36,8 @@ export function annotate(seed: string, data: DemoData): Annotations {
     profile: {
       id: random.uuid(),
       name,
-      bio: `${name} writes about ${random.pick(categories).name.toLowerCase()}.`,
+      member_id: userId,
+      bio: `Writes about ${random.pick(categories).name.toLowerCase()}.`,
     },
   }))
   const contacts = data.contacts.map(({ id }) => ({ contact_id: id }))

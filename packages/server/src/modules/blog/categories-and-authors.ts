@@ -5,7 +5,7 @@ import { serveResource } from '../../http/resource.ts'
 import { contains } from '../../http/search.ts'
 
 const categoryColumns = ['id', 'name', 'slug', 'created_at'] as const
-const authorColumns = ['id', 'name', 'bio', 'created_at'] as const
+const authorColumns = ['id', 'name', 'member_id', 'bio', 'created_at'] as const
 
 export const categories = serveResource({
   name: 'categories',

@@ -22,7 +22,9 @@ export interface CategoryTable {
 
 export interface AuthorProfileTable {
   id: Generated<string>
-  name: string
+  /** A trigger fills it where there is a member. */
+  name: Generated<string>
+  member_id: string | null
   bio: Generated<string>
   created_at: ColumnType<Date, Date | undefined, never>
 }
