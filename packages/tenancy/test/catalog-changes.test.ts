@@ -4,6 +4,7 @@ import { CatalogChanges, type ChangedTenant } from '../src/catalog/changes.ts'
 import type { Strategy, Tenancy } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
 import { type NoteTables, strategies, TestInstallation } from './support/installation.ts'
+import { outcomeOf } from './support/outcome.ts'
 
 let installation: TestInstallation
 afterEach(async () => {
@@ -11,8 +12,6 @@ afterEach(async () => {
   await installation.close()
 })
 
-const codeOf = (error: { code?: string }) => error.code
-const outcomeOf = (work: Promise<unknown>) => work.then(() => 'done', codeOf)
 const ask = (tenancy: Tenancy<NoteTables>, key: string) => outcomeOf(tenancy.tenant(key).query('select 1'))
 
 /** The connections that listen, and when each was last heard from. */

@@ -3,15 +3,13 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Strategy } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
 import { strategies, TestInstallation } from './support/installation.ts'
+import { outcomeOf } from './support/outcome.ts'
 
 let installation: TestInstallation
 afterEach(async () => {
   vi.useRealTimers()
   await installation.close()
 })
-
-const codeOf = (error: { code?: string }) => error.code
-const outcomeOf = (work: Promise<unknown>) => work.then(() => 'done', codeOf)
 
 describe.each(strategies)('under the %s strategy', (strategy: Strategy) => {
   test('known tenants work while the catalog is away; the rest fails by code, and works afterwards', async () => {

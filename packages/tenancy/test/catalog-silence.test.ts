@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, test, vi } from 'vitest'
 import { openCatalog } from '../src/catalog/catalog.ts'
 import { limits } from '../src/limits.ts'
+import { outcomeOf } from './support/outcome.ts'
 
 test('a catalog that takes a connection and says nothing is given up, for locks too', async () => {
   const sockets: Socket[] = []
@@ -10,11 +11,6 @@ test('a catalog that takes a connection and says nothing is given up, for locks 
   await once(silent, 'listening')
   const { port } = silent.address() as AddressInfo
   const catalog = openCatalog(`postgres://nobody@127.0.0.1:${port}/nothing`, 'nothing')
-  const outcomeOf = (work: Promise<unknown>) =>
-    work.then(
-      () => 'done',
-      (error: { code?: string }) => error.code,
-    )
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
     const outcomes = Promise.all([

@@ -5,11 +5,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Strategy, Tenancy } from '../src/index.ts'
 import { FairQueue } from '../src/session/fair-queue.ts'
 import { type NoteTables, strategies, TestInstallation } from './support/installation.ts'
+import { outcomeOf } from './support/outcome.ts'
 
 let installation: TestInstallation
-
-const codeOf = (error: { code?: string }) => error.code
-const outcomeOf = (work: Promise<unknown>) => work.then(() => 'answered', codeOf)
 
 /** Connections of tenants on the whole server: those of other test files have another installation's databases. */
 async function connectionCount(): Promise<number> {
@@ -71,7 +69,7 @@ describe.each(strategies)('connections that are scarce under the %s strategy', (
     expect(await outcomeOf(tenancy.tenant('two').query('select 1'))).toBe('CONNECTION_TIMEOUT')
     held.finish()
     expect(await held.done).toBe(1)
-    expect(await outcomeOf(tenancy.tenant('two').query('select 1'))).toBe('answered')
+    expect(await outcomeOf(tenancy.tenant('two').query('select 1'))).toBe('done')
   })
 
   test('are waited for by a bounded number, and of one tenant only', async () => {
@@ -83,9 +81,9 @@ describe.each(strategies)('connections that are scarce under the %s strategy', (
     expect(await asked[4]).toBe('CONNECTION_QUEUE_FULL')
     held.finish()
     const outcomes = await Promise.all(asked)
-    expect(outcomes.filter((outcome) => outcome === 'answered')).toHaveLength(3)
+    expect(outcomes.filter((outcome) => outcome === 'done')).toHaveLength(3)
     expect(outcomes.filter((outcome) => outcome === 'CONNECTION_QUEUE_FULL')).toHaveLength(2)
-    expect(await other).toBe('answered')
+    expect(await other).toBe('done')
   })
 
   test('are not lost to a database that cannot be reached for a while', async () => {
@@ -95,8 +93,8 @@ describe.each(strategies)('connections that are scarce under the %s strategy', (
     const asked = Array.from({ length: 20 }, () => outcomeOf(tenancy.tenant('one').query('select 1')))
     expect(new Set(await Promise.all(asked))).toEqual(new Set(['28000']))
     await installation.inCatalog(`alter role "${databaseName}" login`)
-    expect(await outcomeOf(tenancy.tenant('one').query('select 1'))).toBe('answered')
-    expect(await outcomeOf(tenancy.tenant('two').query('select 1'))).toBe('answered')
+    expect(await outcomeOf(tenancy.tenant('one').query('select 1'))).toBe('done')
+    expect(await outcomeOf(tenancy.tenant('two').query('select 1'))).toBe('done')
   })
 
   test('are ended when they were unused for long', async () => {
@@ -105,7 +103,7 @@ describe.each(strategies)('connections that are scarce under the %s strategy', (
     await tenancy.tenant('one').query('select 1')
     expect(await connectionCount()).toBe(before + 1)
     await expect.poll(connectionCount, { timeout: 60_000 }).toBe(before)
-    expect(await outcomeOf(tenancy.tenant('one').query('select 1'))).toBe('answered')
+    expect(await outcomeOf(tenancy.tenant('one').query('select 1'))).toBe('done')
   })
 
   test('end with the tenancy: whoever waits is told at once, and work is finished', async () => {
@@ -146,7 +144,7 @@ test('many databases get along with few connections: no error, and never more th
       await sleep(20)
     }
   })()
-  expect(new Set(await outcomes)).toEqual(new Set(['answered']))
+  expect(new Set(await outcomes)).toEqual(new Set(['done']))
   over = true
   await watched
   await tenancy.close()

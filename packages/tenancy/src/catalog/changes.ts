@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { limits } from '../limits.ts'
+import { pause } from '../pause.ts'
 
 /** A tenant that is routed elsewhere, or called otherwise, than before. */
 export interface ChangedTenant {
@@ -120,11 +120,6 @@ export class CatalogChanges {
     if (id === '*') this.#sinceMs = Date.now()
     else this.#listener?.changed({ id, slugs })
   }
-}
-
-/** Ends early, without complaint, when the signal comes. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await sleep(milliseconds, undefined, { ref: false, signal }).catch(() => undefined)
 }
 
 /** It keeps nobody's process alive. The driver has this method; its types do not. */

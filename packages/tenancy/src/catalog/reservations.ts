@@ -7,11 +7,17 @@ import { type DatabaseRecord, type DatabaseRow, toDatabase } from './places.ts'
 import type { CatalogTables } from './tables.ts'
 import { explainSlug, type TenantRow, toTenant } from './tenants.ts'
 
-/** A database that tenants share, and how many of each strategy are in it. */
-export interface SharedDatabase {
-  readonly record: DatabaseRecord
+/** How many tenants of each strategy are in a database that they share. */
+export interface Occupancy {
+  /** Of the database. */
+  readonly id: string
   readonly rowTenants: number
   readonly schemaTenants: number
+}
+
+/** A database that tenants share. */
+export interface SharedDatabase extends Occupancy {
+  readonly record: DatabaseRecord
 }
 
 /** What there is to choose a place from, as far as the strategy concerns it. */
@@ -78,6 +84,7 @@ export async function beginChoice(
 
 function toSupply(row: SupplyRow | undefined): Supply {
   const shared = (row?.shared ?? []).map((each) => ({
+    id: each.id,
     record: toDatabase(each),
     rowTenants: each.row_tenants,
     schemaTenants: each.schema_tenants,

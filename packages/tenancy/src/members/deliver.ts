@@ -57,7 +57,7 @@ const OVERWRITE = `
 /** One process at a time; another one waits, and then finds nothing to do. A crash lets the next one in at once. */
 export async function deliverMembers(
   catalog: Catalog,
-  tenant: (key: string) => Place,
+  tenant: (key: string) => Recipient,
   { limit = limits.memberDeliveries, signal }: DeliveryOptions,
 ): Promise<DeliveryReport> {
   const most = Math.min(Math.max(1, Math.trunc(limit)), limits.memberDeliveriesMax)
@@ -87,7 +87,7 @@ export async function deliverMembers(
 /** A failure of one tenant is an outcome; one of the catalog ends the delivery. */
 async function deliverTo(
   catalog: Catalog,
-  tenant: (key: string) => Place,
+  tenant: (key: string) => Recipient,
   changes: readonly DueMember[],
 ): Promise<{ changes: readonly DueMember[]; error: unknown }> {
   let error: unknown = null
@@ -103,9 +103,10 @@ async function deliverTo(
   return { changes, error }
 }
 
-type Place = Pick<TenantHandle, 'query'>
+/** Where a tenant's members are written. */
+type Recipient = Pick<TenantHandle, 'query'>
 
-async function write(catalog: Catalog, place: Place, changes: readonly DueMember[]): Promise<void> {
+async function write(catalog: Catalog, place: Recipient, changes: readonly DueMember[]): Promise<void> {
   const { rows } = await place.query<{ userId: string; version: string }>(UPSERT, columnsOf(changes))
   if (rows.length === 0) return
   const tenantId = changes[0]?.tenantId ?? ''

@@ -1,13 +1,11 @@
 /** The rules by which a new tenant gets its server: a pure function of what there is and what is wished for. */
+import type { Occupancy } from '../catalog/reservations.ts'
 import { QuickScaleError } from '../errors.ts'
 import type { ResolvedServer } from '../server-config.ts'
 import type { Strategy } from '../tenant.ts'
 
-/** A database that tenants share, and how many of each strategy are in it. */
-export interface SharedCandidate {
-  readonly id: string
-  readonly rowTenants: number
-  readonly schemaTenants: number
+/** A database that tenants share. */
+export interface SharedCandidate extends Occupancy {
   /** It takes part in the server's load and caps, and is not chosen. @defaultValue false */
   readonly closed?: boolean
 }

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
+import { pause } from '../pause.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { codeOf } from './brought-failures.ts'
 import { refillDatabases } from './warm.ts'
@@ -70,9 +70,4 @@ export class Refill {
       return 'failed'
     }
   }
-}
-
-/** Ends early, without complaint, when the signal comes; keeps nobody's process alive. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await sleep(milliseconds, undefined, { ref: false, signal }).catch(() => undefined)
 }

@@ -7,6 +7,7 @@ import { helperOf, tenantPosition } from '../tenant-position.ts'
 import { groupByTenant, groups } from './grouped-views.ts'
 import { columnNames } from './index-names.ts'
 import type { KnownKey, KnownTable, KnownTables } from './known-tables.ts'
+import { nameOf } from './node-names.ts'
 import { type Edit, listSpan, nameEnd, onBefore, type SourceText } from './source-text.ts'
 
 const NAME_BYTES_MAX = 63
@@ -77,8 +78,7 @@ function planView({ source, known, plan }: Walk, view: ViewStmt): void {
 
 function planDrop({ known }: Walk, { removeType, objects = [] }: DropStmt): void {
   for (const object of objects) {
-    const last = 'List' in object ? object.List.items?.at(-1) : undefined
-    const name = last && 'String' in last ? (last.String.sval ?? '') : ''
+    const name = nameOf(object)
     if (removeType === 'OBJECT_TABLE') known.forget(name)
     if (removeType === 'OBJECT_INDEX') known.release(name)
   }

@@ -1,6 +1,7 @@
 import type { CreateTrigStmt, Node } from 'libpg-query'
 import { readingRoutines } from '../compile/routine-bodies.ts'
 import { type LayoutRefusal, type Shape, TENANT_COLUMN } from '../shape.ts'
+import { lastName } from './node-names.ts'
 import { relationName, sharedNames } from './shared-names.ts'
 import type { SourceText } from './source-text.ts'
 import { CHANGES, finds, visit } from './statements.ts'
@@ -129,8 +130,8 @@ const NONE: ReadonlySet<string> = new Set()
 function inspect(statement: Node, shared: ReadonlySet<string>): Inspection {
   const found: Inspection = { calls: [], reads: false, namesTenant: false }
   visit(statement, (kind, fields) => {
-    if (kind === 'FuncCall') found.calls.push(lastName(fields.funcname))
-    if (kind === 'ColumnRef' && lastName(fields.fields) === TENANT_COLUMN) found.namesTenant = true
+    if (kind === 'FuncCall') found.calls.push(lastName(fields.funcname as Node[]))
+    if (kind === 'ColumnRef' && lastName(fields.fields as Node[]) === TENANT_COLUMN) found.namesTenant = true
     if (kind === 'RangeVar' && !shared.has(relationName(fields))) found.reads = true
     if (kind === 'RangeFunction') found.reads = true
   })
@@ -145,13 +146,6 @@ function createdRoutine(statement: Node): { name: string; source: string; atomic
     return [lastName(option.DefElem.arg && 'List' in option.DefElem.arg ? option.DefElem.arg.List.items : [])]
   })
   return [{ name: lastName(funcname), source: source.join(' '), atomic: body !== undefined }]
-}
-
-function lastName(parts: unknown): string {
-  const last: unknown = Array.isArray(parts) ? parts.at(-1) : undefined
-  if (typeof last !== 'object' || last === null || !('String' in last)) return ''
-  const { String: text } = last
-  return typeof text === 'object' && text !== null && 'sval' in text ? String(text.sval) : ''
 }
 
 /** Until it is completed, a function runs with the rights of the migration. */

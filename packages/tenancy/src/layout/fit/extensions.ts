@@ -1,6 +1,7 @@
 import type { Node } from 'libpg-query'
 import { EXTENSION_REMEDY, extensionObjection } from '../reviewed-extensions.ts'
 import type { LayoutRefusal } from '../shape.ts'
+import { nameOf } from './node-names.ts'
 import type { Edit, SourceText } from './source-text.ts'
 
 /** What a migration wants of extensions. They belong to the database, not to one place: the administrator makes them. */
@@ -59,8 +60,4 @@ function touchedExtension(statement: Node): string | undefined {
   if ('DropStmt' in statement && statement.DropStmt.removeType === 'OBJECT_EXTENSION')
     return nameOf(statement.DropStmt.objects?.[0])
   return undefined
-}
-
-function nameOf(node: Node | undefined): string {
-  return node && 'String' in node ? (node.String.sval ?? '') : ''
 }

@@ -1,4 +1,5 @@
 import type { Node } from 'libpg-query'
+import { lastName } from './node-names.ts'
 
 /**
  * The parts that PostgreSQL makes the default name of an index of: its columns, with those of INCLUDE, and for
@@ -21,13 +22,15 @@ export function columnNames(parameters: readonly Node[]): readonly string[] | un
 /** As FigureIndexColname() and its caller in PostgreSQL's parse_target.c and indexcmds.c. */
 function expressionName(node: Node | undefined): string | undefined {
   if (node === undefined) return undefined
-  if ('FuncCall' in node) return lastName(node.FuncCall.funcname)
-  if ('ColumnRef' in node) return lastName(node.ColumnRef.fields)
+  if ('FuncCall' in node) return lastName(node.FuncCall.funcname) || undefined
+  if ('ColumnRef' in node) return lastName(node.ColumnRef.fields) || undefined
   if ('CollateClause' in node) return expressionName(node.CollateClause.arg)
   if ('CoalesceExpr' in node) return 'coalesce'
   if ('TypeCast' in node) {
     const { arg, typeName } = node.TypeCast
-    return arg && 'FuncCall' in arg ? expressionName(arg) : (columnOf(arg) ?? lastName(typeName?.names))
+    return arg && 'FuncCall' in arg
+      ? expressionName(arg)
+      : (columnOf(arg) ?? (lastName(typeName?.names) || undefined))
   }
   if ('A_Expr' in node) return node.A_Expr.kind === 'AEXPR_NULLIF' ? 'nullif' : 'expr'
   return 'BoolExpr' in node || 'NullTest' in node || 'A_Const' in node ? 'expr' : undefined
@@ -42,9 +45,4 @@ function numbered(name: string, taken: readonly string[]): string {
   let candidate = name
   for (let number = 1; taken.includes(candidate); number += 1) candidate = `${name}${number}`
   return candidate
-}
-
-function lastName(names: readonly Node[] | undefined): string | undefined {
-  const last = names?.at(-1)
-  return last && 'String' in last ? last.String.sval : undefined
 }

@@ -1,5 +1,6 @@
 import type { Node } from 'libpg-query'
 import type { Shape } from '../shape.ts'
+import { nameOf } from './node-names.ts'
 import type { SourceText } from './source-text.ts'
 import { visit } from './statements.ts'
 
@@ -37,12 +38,6 @@ function collectMoved(moved: Set<string>, kind: string, fields: Readonly<Record<
   if (kind === 'ViewStmt') moved.add(relationName(fields.view))
   if (kind === 'DropStmt' && Array.isArray(fields.objects))
     for (const object of fields.objects as Node[]) moved.add(nameOf(object))
-}
-
-/** The last part of a name that is written as a list. */
-function nameOf(node: Node | undefined): string {
-  const last = node && 'List' in node ? node.List.items?.at(-1) : node
-  return last && 'String' in last ? (last.String.sval ?? '') : ''
 }
 
 /** The name in a relation, empty where there is none or where it has a schema. */

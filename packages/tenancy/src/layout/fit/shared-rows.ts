@@ -1,6 +1,7 @@
 import type { Node } from 'libpg-query'
 import type pg from 'pg'
 import type { LayoutRefusal, Shape } from '../shape.ts'
+import { lastName } from './node-names.ts'
 import { relationName, type SharedNames, sharedNames } from './shared-names.ts'
 import type { SourceText } from './source-text.ts'
 import { CHANGES, finds, insertedTable, refuseRows, visit } from './statements.ts'
@@ -135,8 +136,8 @@ async function changingFunctions(
   const own = [
     ...routines.map(({ name }) => name),
     ...statements.flatMap((statement) => {
-      if ('CreateFunctionStmt' in statement) return lastName(statement.CreateFunctionStmt.funcname)
-      return 'DefineStmt' in statement ? lastName(statement.DefineStmt.defnames) : []
+      if ('CreateFunctionStmt' in statement) return [lastName(statement.CreateFunctionStmt.funcname)]
+      return 'DefineStmt' in statement ? [lastName(statement.DefineStmt.defnames)] : []
     }),
   ]
   const { rows } = await client.query<{ name: string }>(
@@ -146,11 +147,6 @@ async function changingFunctions(
   )
   const changing = new Set(rows.map(({ name }) => name))
   return new Set([...own.filter((name) => names.has(name)), ...changing, 'current_timestamp'])
-}
-
-function lastName(parts: readonly Node[] = []): string[] {
-  const last = parts.at(-1)
-  return last && 'String' in last ? [last.String.sval ?? ''] : []
 }
 
 function refuseCall({ name, table }: { name: string; table: string }): LayoutRefusal {
