@@ -123,6 +123,11 @@ test('an ugly dump is the same for two tenants under every strategy, and nothing
     from: 'sales.ticket.tenant_id',
     to: 'own_tenant_id',
   })
+  expect(report.renamed).toContainEqual({
+    kind: 'column in function',
+    from: 'sales.mark_ticket(): tenant_id',
+    to: 'own_tenant_id',
+  })
 }, 120_000)
 
 interface Change {

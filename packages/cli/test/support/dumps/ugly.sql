@@ -136,3 +136,11 @@ ALTER TABLE ONLY sales.ticket ADD CONSTRAINT ticket_tenant FOREIGN KEY (tenant_i
 CREATE UNIQUE INDEX ticket_mail_idx ON sales.ticket USING btree (mail, tenant_id);
 CREATE VIEW sales.tickets AS
   SELECT tenant_id, string_agg((mail)::text, ', ') AS mails FROM sales.ticket GROUP BY tenant_id;
+CREATE FUNCTION sales.mark_ticket() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM sales.tenant WHERE id = NEW."tenant_id") AND NEW.token IS NULL THEN
+    NEW.token := gen_random_uuid(); -- of NEW.tenant_id
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER mark BEFORE INSERT OR UPDATE ON sales.ticket FOR EACH ROW EXECUTE FUNCTION sales.mark_ticket();

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
 import { TENANT_COLUMN } from '../shape.ts'
 import type { Renamed } from './move.ts'
+import { renameInRoutines } from './tenant-words.ts'
 
 const TABLES = `
   select nspname::text as schema, relname::text as name,
@@ -16,7 +17,7 @@ const TABLES = `
 
 /**
  * Gives columns that are called as the layout's own another name, `own_tenant_id`: a database in which somebody has
- * kept tenants apart before. What depends on them follows, but for the text of functions.
+ * kept tenants apart before. What depends on them follows, the bodies of functions too, unless columns got different names.
  *
  * @param client a superuser's connection to the database
  * @example const renamed = await renameTenantColumns(client, ['public'])
@@ -33,6 +34,10 @@ export async function renameTenantColumns(
       `alter table ${quoteQualified(schema, name)} rename column ${TENANT_COLUMN} to ${quoteIdentifier(to)}`,
     )
     renamed.push({ kind: 'column', schema, name: `${name}.${TENANT_COLUMN}`, to })
+  }
+  const [to, another] = new Set(renamed.map((column) => column.to))
+  if (to !== undefined && another === undefined) {
+    renamed.push(...(await renameInRoutines(client, schemas, quoteIdentifier(to))))
   }
   return renamed
 }
