@@ -16,6 +16,8 @@ export const limits = {
   statementTimeoutMs: 3_600_000,
   /** Rows are loaded and compared on this many connections per tenant. */
   connectionsPerDatabase: 4,
+  /** How long one of them is waited for, on a machine that has other things to do. */
+  connectionWaitMs: 60_000,
   catalogObjectsPerQuery: 200,
   /** Of the server, while it builds an index. */
   indexMemoryMiB: 256,

@@ -59,6 +59,7 @@ export async function buildHousing(
         perDatabase: limits.connectionsPerDatabase,
         perSilo: limits.connectionsPerDatabase,
         statementTimeoutMs: limits.statementTimeoutMs,
+        waitMs: limits.connectionWaitMs,
       },
     })
     tenancies.push(tenancy)

@@ -37,7 +37,7 @@ export async function renameTenantColumns(
   }
   const [to, another] = new Set(renamed.map((column) => column.to))
   if (to !== undefined && another === undefined) {
-    renamed.push(...(await renameInRoutines(client, schemas, quoteIdentifier(to))))
+    renamed.push(...(await renameInRoutines(client, schemas, to)))
   }
   return renamed
 }

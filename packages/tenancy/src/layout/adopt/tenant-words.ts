@@ -1,5 +1,6 @@
 import { loadModule, type ScanToken, scanSync } from 'libpg-query'
 import type pg from 'pg'
+import { quoteIdentifier } from '../../identifiers.ts'
 import { TENANT_COLUMN } from '../shape.ts'
 import type { Renamed } from './move.ts'
 
@@ -51,7 +52,7 @@ function withWord(source: string, to: string): string {
   for (const { start, end, tokenName } of tokensOf(source)) {
     const word = bytes.subarray(start, end).toString()
     if (tokenName !== 'IDENT' || word.replace(/^"(.*)"$/, '$1').toLowerCase() !== TENANT_COLUMN) continue
-    parts.push(bytes.subarray(done, start), Buffer.from(to))
+    parts.push(bytes.subarray(done, start), Buffer.from(quoteIdentifier(to)))
     done = end
   }
   return Buffer.concat([...parts, bytes.subarray(done)]).toString()
