@@ -9,8 +9,6 @@ import { explainSlug, type TenantRow, toTenant } from './tenants.ts'
 
 /** How many tenants of each strategy are in a database that they share. */
 export interface Occupancy {
-  /** Of the database. */
-  readonly id: string
   readonly rowTenants: number
   readonly schemaTenants: number
 }
@@ -84,7 +82,6 @@ export async function beginChoice(
 
 function toSupply(row: SupplyRow | undefined): Supply {
   const shared = (row?.shared ?? []).map((each) => ({
-    id: each.id,
     record: toDatabase(each),
     rowTenants: each.row_tenants,
     schemaTenants: each.schema_tenants,

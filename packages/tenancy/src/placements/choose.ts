@@ -6,6 +6,7 @@ import type { Strategy } from '../tenant.ts'
 
 /** A database that tenants share. */
 export interface SharedCandidate extends Occupancy {
+  readonly id: string
   /** It takes part in the server's load and caps, and is not chosen. @defaultValue false */
   readonly closed?: boolean
 }

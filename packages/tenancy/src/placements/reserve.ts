@@ -143,9 +143,11 @@ function candidatesOf(
     silos: silos[name] ?? 0,
     shared: shared
       .filter(({ record }) => record.server === name)
-      .map((database) => ({
-        ...database,
-        closed: database.record.id === avoid?.id || (into !== null && database.record.name !== into),
+      .map(({ record, rowTenants, schemaTenants }) => ({
+        id: record.id,
+        rowTenants,
+        schemaTenants,
+        closed: record.id === avoid?.id || (into !== null && record.name !== into),
       })),
   }))
 }
