@@ -41,7 +41,8 @@ export class Watch {
       `select state from quickscale.move_end where move_id = $1 and role = 'source'`,
       [move.id],
     )
-    return ends.rows[0]?.state === 'switched' ? { ...move, state: 'switched' } : move
+    // `active` at the source: its target is being opened.
+    return ['switched', 'active'].includes(ends.rows[0]?.state ?? '') ? { ...move, state: 'switched' } : move
   }
 }
 

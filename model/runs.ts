@@ -40,4 +40,5 @@ export const mutants: readonly Run[] = [
   mutant('NO_TARGET_LEASE', 'cancelled leaves nothing'),
   mutant('UNGUARDED_ACTIVATION', 'one place'),
   mutant('UNGUARDED_CATALOG', 'finished is finished'),
+  mutant('UNANNOUNCED_OPENING', 'one place'),
 ]

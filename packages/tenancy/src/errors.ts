@@ -1,3 +1,4 @@
+import { moveErrors } from './move-errors.ts'
 import { serverErrors } from './server-errors.ts'
 
 /** What a code means: HTTP status for an API built on the library, what happened, what to do about it. */
@@ -97,38 +98,8 @@ export const errorDefinitions = {
     remedy:
       'Call tenancy.tenants.changePlan(), which moves the tenant while it works, or choose another plan.',
   },
-  MOVE_REFUSED: {
-    status: 409,
-    message: 'Tenant {key} cannot be moved: {reasons}',
-    remedy: 'Remove what is named and start the move again; nothing was changed.',
-  },
-  MOVE_NOT_FOUND: {
-    status: 404,
-    message: 'No move {move}',
-    remedy: 'See tenancy.moves.list().',
-  },
-  MOVE_OVER: {
-    status: 409,
-    message: 'Move {move} cannot be asked to {request}: it is {state}',
-    remedy: 'Before the switch a move can be cancelled, afterwards rolled back until its window ends.',
-  },
-  MOVE_CANCELLED: {
-    status: 409,
-    message: 'Move {move} was cancelled while it ran',
-    remedy:
-      'The tenant is where it was, and nothing is left of the move; start another one when you want it.',
-  },
-  MOVE_TAKEN_OVER: {
-    status: 503,
-    message: 'Move {move} has been taken over by another process',
-    remedy: 'Nothing is lost: that process goes on. See tenancy.moves.get().',
-  },
+  ...moveErrors,
   ...serverErrors,
-  MOVE_STALLED: {
-    status: 503,
-    message: 'Move {move} does not go on: {reason}',
-    remedy: 'Remove the reason, then call tenancy.moves.resume(); the tenant works on where it is.',
-  },
   TENANT_MOVING: {
     status: 409,
     message: 'Tenant {key} is on the move',

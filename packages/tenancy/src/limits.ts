@@ -122,6 +122,8 @@ export const limits = {
   moveProgressMs: 500,
   /** How long the making of a replication slot may wait for transactions of the whole server. */
   slotWaitMs: 60_000,
+  /** Bytes of its log that a server keeps for one replication slot before the doctor says so. */
+  slotRetainedBytesNoted: 1_073_741_824,
   /** Rows that one deletion of a purge takes. */
   purgeRows: 5_000,
   /** Ids a shared sequence is pushed ahead of the one a tenant comes from. */

@@ -226,8 +226,8 @@ async function untilState(
     if (state === 'switched' && rows[0] !== undefined) {
       const ends = await installation.inDatabase(
         rows[0].source_database,
-        "select from quickscale.move_end where move_id = $1 and role = 'source' and state = $2",
-        [rows[0].id, state],
+        "select from quickscale.move_end where move_id = $1 and role = 'source' and state in ('switched', 'active')",
+        [rows[0].id],
       )
       if (ends.rowCount === 1) return
     }

@@ -76,10 +76,11 @@ const requests = {
   cancel: 'take a move back that has not been switched; nothing is left at its target',
   rollback: 'move the tenant back, with all that it wrote since, while the way back is open',
   finish: 'close the way back, and take away what is left at the source',
+  abandon: 'end a move one of whose servers is gone for good, where the tenant does not live there',
 } as const
 
 function addRequests(move: Command, end: (exitCode: number) => void): void {
-  for (const request of ['cancel', 'rollback', 'finish'] as const) {
+  for (const request of ['cancel', 'rollback', 'finish', 'abandon'] as const) {
     common(move.command(request))
       .summary(requests[request])
       .description(`Asks for it and does it, also when another process has the move: ${requests[request]}.`)

@@ -16,6 +16,12 @@ select 'moves-unprepared', name, setting
   from pg_catalog.pg_settings
  where name = 'wal_level' and setting <> 'logical'
 union all
+-- Until its disk is full: whose reader is gone for good, or a move that nobody goes on with.
+select 'slot-behind', slot_name::text,
+       pg_catalog.pg_size_pretty(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn))
+  from pg_catalog.pg_replication_slots
+ where pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn) > $1::bigint
+union all
 select 'group-role-unsafe', rolname::text,
        concat_ws(', ', case when rolcanlogin then 'LOGIN' end, case when rolsuper then 'SUPERUSER' end,
                  case when rolbypassrls and rolname <> 'quickscale_migrator' then 'BYPASSRLS' end,

@@ -86,6 +86,20 @@ export async function findUnfinishedMove(db: Database, tenantId: string): Promis
   return row === undefined ? null : toMove(row)
 }
 
+/** Those of some moves that are not over. */
+export async function findUnfinishedMoves(
+  db: Database,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await db
+    .selectFrom('move')
+    .select('id')
+    .where('id', 'in', ids)
+    .where('finished_at', 'is', null)
+    .execute()
+  return new Set(rows.map(({ id }) => id))
+}
+
 /** Which moves to list, the newest ones first. */
 export interface MoveFilter {
   readonly tenantId?: string

@@ -25,6 +25,18 @@ export const checks = {
     message: '{subject} is {detail}: tenants cannot be moved while they are used',
     remedy: 'Set wal_level = logical and restart the server.',
   },
+  'slot-behind': {
+    level: 'warning',
+    message: 'Replication slot {subject} makes the server keep {detail} of its log',
+    remedy:
+      'Have its reader go on, or drop it: quickscale move show says what a move waits for, quickscale move abandon ends one whose other server is gone.',
+  },
+  'stream-orphaned': {
+    level: 'warning',
+    message: 'The {detail} {subject} belongs to a move that is over or unknown',
+    remedy:
+      'Drop it with pg_drop_replication_slot() or DROP PUBLICATION; a slot keeps the log of its server.',
+  },
   'administrator-unsuitable': {
     level: 'error',
     message: 'The administrator cannot do the work: {detail}',

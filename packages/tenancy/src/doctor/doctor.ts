@@ -11,6 +11,7 @@ import { examineDatabase, examineLayout } from './database.ts'
 import { examineDeliveries } from './deliveries.ts'
 import { compareFence, findUnknownFences, readFences } from './fences.ts'
 import { examineBroughtServer, examineServer } from './server.ts'
+import { findOrphanedStreams } from './streams.ts'
 
 /** What an examination has found. */
 export interface DoctorReport {
@@ -120,7 +121,10 @@ function asCustomers(fact: Fact): Fact {
 async function examineOne(workshop: Workshop, record: DatabaseRecord): Promise<Examined> {
   try {
     return await workshop.servers.connected(record, async (client) => {
-      const facts = [...(await examineDatabase(client, workshop, record))]
+      const facts = [
+        ...(await examineDatabase(client, workshop, record)),
+        ...(await findOrphanedStreams(client, workshop.catalog.db)),
+      ]
       if (record.kind === 'template') {
         facts.push(
           ...(await examineLayout(client, { schema: 'app', wall: { kind: 'database', tenantId: null } })),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
 import { findOfferUnsuitability } from '../placements/offer.ts'
 import { type Administrator, findServerUnsuitability, unreachable } from '../strategies/administrator.ts'
 import type { Fact } from './checks.ts'
@@ -12,15 +13,19 @@ const examination = readFileSync(new URL('../../sql/doctor/server.sql', import.m
 const clockOffsetMsMax = 2_000
 
 /**
- * Version, settings, clock and group roles of the server.
+ * Version, settings, clock and group roles of the server, and what it keeps of its log.
  *
+ * @param slotRetainedBytes from how many on a replication slot is worth a word
  * @throws QuickScaleError `SERVER_UNREACHABLE`
  */
-export async function examineServer(administrator: Administrator): Promise<readonly Fact[]> {
+export async function examineServer(
+  administrator: Administrator,
+  slotRetainedBytes?: number,
+): Promise<readonly Fact[]> {
   const { host, port } = administrator
   try {
     return await administrator.connected(administrator.maintenanceDatabase, (client) =>
-      examine(client, host, `${host}:${port}`),
+      examine(client, host, `${host}:${port}`, slotRetainedBytes),
     )
   } catch (cause) {
     if (cause instanceof QuickScaleError) throw cause
@@ -41,9 +46,14 @@ export async function examineBroughtServer(
   ]
 }
 
-async function examine(client: pg.ClientBase, host: string, server: string): Promise<readonly Fact[]> {
+async function examine(
+  client: pg.ClientBase,
+  host: string,
+  server: string,
+  slotRetainedBytes: number = limits.slotRetainedBytesNoted,
+): Promise<readonly Fact[]> {
   const reason = await findServerUnsuitability(client)
-  const { rows } = await client.query<Fact>(examination)
+  const { rows } = await client.query<Fact>(examination, [slotRetainedBytes])
   const askedAtMs = Date.now()
   const clock = await client.query<{ ms: string }>(
     'select extract(epoch from clock_timestamp()) * 1000 as ms',

@@ -4,7 +4,18 @@ import { QuickScaleError } from '../errors.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { admitToTables } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { type End, isWithinDatabase } from './end.ts'
+import { type End, isWithinDatabase, writeEnd } from './end.ts'
+
+/**
+ * Writes down at the source that its target is opened, before it is: from now on the switch cannot be taken back. `active` here
+ * means: maybe.
+ *
+ * @param client an administrator's connection to the source's database
+ * @throws QuickScaleError `MOVE_TAKEN_OVER`
+ */
+export async function decideOpening(client: pg.ClientBase, held: HeldMove): Promise<void> {
+  if (!isWithinDatabase(held)) await writeEnd(client, held, 'source', { state: 'active' })
+}
 
 /**
  * Opens the fence of the place that a tenant was switched to. Repeatable, and guarded by the epoch: a place that the

@@ -6,7 +6,7 @@ import { type EndRole, isFinished, type Move, type MoveProgress, type MoveState 
 import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { asksToBeginAnew } from './begin-anew.ts'
-import { claimEnd, endOf } from './end.ts'
+import { claimEnd, endOf, hasSwitched } from './end.ts'
 import { CancelRequested, Reporter } from './reporter.ts'
 import { asHolder, evictEarlierHolder, withSessions } from './session.ts'
 import {
@@ -140,7 +140,7 @@ async function settleState(workshop: Workshop, held: HeldMove): Promise<HeldMove
     const source = await workshop.servers.connected(place.database, (client) =>
       claimEnd(client, held, 'source', 'planned'),
     )
-    if (source.state === 'switched') return await become('switched')
+    if (hasSwitched(source)) return await become('switched')
     if (held.request === 'cancel') return await become('cancelling')
   }
   if (held.state === 'active') {
@@ -206,7 +206,7 @@ async function beginAnew(
   const known = await workshop.servers.connected(endOf(held, 'source').place.database, (client) =>
     claimEnd(client, held, 'source', 'planned'),
   )
-  if (known.state === 'switched') return null
+  if (hasSwitched(known)) return null
   await recordMove(workshop.catalog.db, held, { state: 'planned' })
   if (attempts.restarts <= limits.moveRestartsMax) return null
   return await giveUp(workshop, { ...held, state: 'planned' }, cause)

@@ -34,6 +34,11 @@ export interface EndRecord {
   readonly position: string | null
 }
 
+/** Whether the source knows that its tenant was switched. */
+export function hasSwitched({ state }: EndRecord): boolean {
+  return state === 'switched' || state === 'active'
+}
+
 /** Makes the row of one end this holder's; whoever had it before can write nothing of the move here any more. */
 export async function claimEnd(
   client: pg.ClientBase,

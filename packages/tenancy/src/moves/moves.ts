@@ -5,6 +5,7 @@ import { limits } from '../limits.ts'
 import { isFinished, type Move, type MoveRequest, type MoveState } from '../move.ts'
 import type { Plans } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
+import { abandonMove } from './abandon.ts'
 import { driveToArrival } from './arrival.ts'
 import { type DriveOptions, driveMove } from './drive.ts'
 import { type Destination, type MovePlan, planMove, recordPlan } from './plan.ts'
@@ -48,6 +49,17 @@ export interface Moves {
   rollback(key: string, options?: DriveOptions): Promise<Move>
   /** Closes the way back, and takes away what is left at the source. @throws QuickScaleError `MOVE_OVER` */
   finish(key: string, options?: DriveOptions): Promise<Move>
+  /**
+   * Ends a move one of whose servers is gone for good, and lets the other one go: no log is kept for it any more. Before the
+   * switch the tenant stays at the source, after it at the target; a switch whose target was never opened is taken back. Refused
+   * when the tenant lives on the server that does not answer, for that is not forgotten, and when both servers answer. What
+   * the server that is gone has of the tenant is left there.
+   *
+   * @throws QuickScaleError `MOVE_NOT_FOUND`, `MOVE_OVER`, `MOVE_NOT_ABANDONED`, `MOVE_TAKEN_OVER`
+   * @example
+   * const { state } = await tenancy.moves.abandon('acme') // 'cancelled'
+   */
+  abandon(key: string): Promise<Move>
   /**
    * Compares all rows of a tenant that has arrived with those of the place it came from, as of one moment, while the way back
    * is open. All that was written since the switch is brought to the source for it, as a rollback would begin. So it proves
@@ -118,6 +130,13 @@ export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
     cancel: (key, options = {}) => ask(key, 'cancel', options),
     rollback: (key, options = {}) => ask(key, 'rollback', options),
     finish: (key, options = {}) => ask(key, 'finish', options),
+    abandon: async (key) => {
+      const move = await get(key)
+      if (isFinished(move))
+        throw new QuickScaleError('MOVE_OVER', { move: move.id, request: 'abandon', state: move.state })
+      await abandonMove(workshop, move.id)
+      return await get(move.id)
+    },
     verify: async (key, { signal } = {}) => await verifyMove(workshop, await get(key), signal),
     resume: (options = {}) => resumeMoves(workshop, options),
   }

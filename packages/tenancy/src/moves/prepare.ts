@@ -80,6 +80,11 @@ async function makeTarget(workshop: Workshop, held: HeldMove): Promise<End> {
 }
 
 async function insertPendingFence(client: pg.ClientBase, held: HeldMove, target: End): Promise<void> {
+  // Of an earlier move that was abandoned while this server was away.
+  await client.query(
+    `delete from quickscale.placement where tenant_id = $1 and state in ('pending', 'moved') and epoch <= $2`,
+    [held.tenantId, held.epoch],
+  )
   const { rows } = await client.query<{ state: string; epoch: number }>(
     `insert into quickscale.placement as known (tenant_id, epoch, state, schema_name) values ($1, $2, 'pending', $3)
      on conflict (tenant_id) do update set state = known.state

@@ -24,6 +24,7 @@ const pinned = [
   'IntervalStyle=postgres',
   'extra_float_digits=3',
   'bytea_output=hex',
+  'synchronous_commit=on',
   'xmloption=content',
   'statement_timeout=0',
   'idle_in_transaction_session_timeout=0',

@@ -9,7 +9,7 @@ import { limits } from '../limits.ts'
 import { type EndRole, streamNames } from '../move.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { openArrival, pointHere } from './arrive.ts'
+import { decideOpening, openArrival, pointHere } from './arrive.ts'
 import { BeginAnew, PlacesDiffer, TablesChanged } from './begin-anew.ts'
 import { copyRows } from './copy.ts'
 import { cutOver } from './cutover.ts'
@@ -99,6 +99,7 @@ export async function switchStep(work: StepWork): Promise<void> {
   if (held.windowMs > 0) await openWayBack(work, crossing)
   await crossWhenReady(work, crossing, async () => {
     await cutOver(crossing, { state: 'switched', epoch: held.epoch + 1 })
+    await decideOpening(crossing.locker, held)
     await openArrival(crossing.there, held, target, held.epoch + 1)
     await pointHere(workshop, held, target, held.epoch + 1)
   })
@@ -109,17 +110,21 @@ export async function switchStep(work: StepWork): Promise<void> {
 /** `switched`: opens the new place and leads everybody there; what served the way there is taken away. */
 export async function arriveStep({ workshop, held, sessions }: StepWork): Promise<void> {
   const [source, target] = [endOf(held, 'source'), endOf(held, 'target')]
-  const there = await sessions.open(target.place.database, 'arrive')
+  const [here, there] = await Promise.all([
+    sessions.open(source.place.database, 'arrive'),
+    sessions.open(target.place.database, 'arrive'),
+  ])
+  await claimEnd(here, held, 'source', 'planned')
+  await decideOpening(here, held)
   await openArrival(there, held, target, held.epoch + 1)
   await pointHere(workshop, held, target, held.epoch + 1)
   await followState(workshop, held)
-  const here = await sessions.open(source.place.database, 'arrive')
   await removeStream(here, held, 'source')
   await recordMove(workshop.catalog.db, held, { state: 'active', switched: true, failure: null })
 }
 
 /** Somebody may have suspended the tenant while it was between two places, and have found no fence that would follow. */
-async function followState(workshop: Workshop, { tenantId }: HeldMove): Promise<void> {
+export async function followState(workshop: Workshop, { tenantId }: HeldMove): Promise<void> {
   await withTenantLocked(workshop, tenantId, { apart: false }, async (tenant) => {
     if (tenant.settled || (tenant.state !== 'suspended' && tenant.state !== 'archived')) return
     await settle(workshop, tenant, tenant.state)

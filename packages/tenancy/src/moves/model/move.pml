@@ -38,7 +38,8 @@
 #endif
 
 mtype:fence = { Absent, Pending, Active, Moved }; /* capitals: `active` is a word of Promela */
-mtype:state = { prepared, copying, streaming, switched, settled, closed, cancelling, cancelled, returning, returned };
+mtype:state = { prepared, copying, streaming, switched, opening, settled, closed, cancelling, cancelled, returning,
+  taken_back, returned };
 
 /* Per database: the tenant's row in quickscale.placement, its advisory lock, the newest lease that was seen there. */
 typedef Fence {
@@ -318,7 +319,8 @@ inline cut_over(source, target, next) {
   }
 }
 
-/* Not under the lease: whoever gets here knows that the source has switched to this epoch, and never unswitches. */
+/* Not under the lease: whoever gets here knows that the source has switched to this epoch, and that this is not taken back any
+   more: `opening` is written before. */
 inline activate(target, next) {
 #ifndef SAME_DATABASE
   atomic {
@@ -337,6 +339,20 @@ inline activate(target, next) {
 #else
   skip
 #endif
+}
+
+/* The target is gone for good, and nobody has begun to open it: the switch is undone, under an epoch that nobody knows. */
+inline take_back() {
+  atomic {
+    if
+    :: LEASED_AT_A && state == switched ->
+       printf("mover %d: takes the switch back\n", me);
+       fence[A].state = Active; fence[A].epoch = 3; newest = 3;
+       state = taken_back
+    :: LEASED_AT_A && state != switched -> goto work
+    :: else -> lose_lease()
+    fi
+  }
 }
 
 inline point_catalog(next) {
@@ -387,7 +403,16 @@ work:
        :: state == copying && !copyable -> step(copying, prepared) /* the snapshot died with its mover */
        :: state == streaming && place[B].applied < place[A].length -> apply_next(A, B)
        :: state == streaming -> cut_over(A, B, 2)
+#ifdef MUTANT_UNANNOUNCED_OPENING
        :: state == switched -> activate(B, 2); point_catalog(2); step(switched, settled)
+#else
+       :: state == switched -> step(switched, opening)
+       :: state == opening -> activate(B, 2); point_catalog(2); step(opening, settled)
+#endif
+#ifndef SAME_DATABASE
+       :: state == switched -> take_back()
+       :: state == taken_back -> point_catalog(3); step(taken_back, returned)
+#endif
        :: state == settled -> step(settled, closed)
        :: state == settled -> step(settled, returning)
        :: state == returning && newest == 2 && place[A].applied < place[B].length -> apply_next(B, A)
