@@ -34,12 +34,8 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     ['blog-tags', { name: 'News' }, { name: 'Opinion' }],
     ['categories', { name: 'Craft', slug: 'craft' }, { name: 'Crafts' }],
     ['author-profiles', { name: 'Ann', bio: 'Writes.' }, { bio: '' }],
-    [
-      'contact-notes',
-      { contact_id: ids.contact, author_id: ids.member, body: 'Called.' },
-      { body: 'Called twice.' },
-    ],
-    ['deal-notes', { deal_id: ids.deal, author_id: ids.member, body: 'Won?' }, { body: 'Won!' }],
+    [`contacts/${ids.contact}/notes`, { author_id: ids.member, body: 'Called.' }, { body: 'Called twice.' }],
+    [`deals/${ids.deal}/notes`, { author_id: ids.member, body: 'Won?' }, { body: 'Won!' }],
   ])('creates, lists, changes and deletes %s, for this tenant only', async (name, values, change) => {
     const created = await create(`/t/one/${name}`, values)
     expect(created).toMatchObject(values)
@@ -72,38 +68,52 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
   })
 
   it('shows the notes on a record, newest first, and lets them go with it', async () => {
-    const company = await create('/t/one/companies', { name: 'Short lived' })
-    const contact = await create('/t/one/contacts', {
+    const { id } = await create('/t/one/contacts', {
       first_name: 'A',
       last_name: 'B',
       email: 'a@b.example',
-      company_id: company.id,
+      company_id: (await create('/t/one/companies', { name: 'Short lived' })).id,
     })
-    for (const body of ['first', 'second']) {
-      await create('/t/one/contact-notes', { contact_id: contact.id, author_id: ids.member, body })
+    const url = `/t/one/contacts/${id}`
+    const note = (body: string) => create(`${url}/notes`, { author_id: ids.member, body })
+    const lastContacted = async () => (await call('GET', url)).body.last_contacted_at
+    expect(await lastContacted()).toBeNull()
+    const first = await note('first')
+    const second = await note('second')
+    const page = (await call('GET', `${url}/notes?limit=1`)).body
+    const rest = (await call('GET', `${url}/notes?limit=1&cursor=${page.next}`)).body
+    expect([page.items, rest.items, rest.next]).toEqual([[second], [first], null])
+    expect((await call('GET', `/t/one/contacts/${ids.contact}/notes?cursor=${page.next}`)).body.code).toBe(
+      'CURSOR_INVALID',
+    )
+    expect((await call('GET', '/t/one/contact-notes?limit=2')).body.items).toEqual([second, first])
+    expect(await lastContacted()).toBe(second.created_at)
+    const removals = [first, second].map((gone) => call('DELETE', `${url}/notes/${gone.id}`))
+    expect((await Promise.all(removals)).map(({ status }) => status)).toEqual([204, 204])
+    expect(await lastContacted()).toBeNull()
+    for (const answer of [
+      await call('POST', `${url.replace('one', 'two')}/notes`, { author_id: ids.member, body: 'x' }),
+      await call('GET', `${url.replace('one', 'two')}/notes`),
+      await call('GET', `/t/one/contacts/${ids.contact}/notes/${first.id}`),
+    ]) {
+      expect(answer.status).toBe(404)
     }
-    const { items } = (await call('GET', `/t/one/contacts/${contact.id}/notes`)).body
-    expect(items?.map(({ body }) => body)).toEqual(['second', 'first'])
-    const foreign = await call('POST', '/t/two/contact-notes', {
-      contact_id: contact.id,
-      author_id: ids.member,
-      body: 'x',
-    })
-    expect(foreign.status).toBe(422)
-    await call('DELETE', `/t/one/companies/${company.id}`)
-    expect((await call('GET', `/t/one/contact-notes/${items?.[0]?.id}`)).status).toBe(404)
+    const { id: kept } = await note('third')
+    await call('DELETE', `/t/one/companies/${(await call('GET', url)).body.company_id}`)
+    expect((await call('GET', `${url}/notes/${kept}`)).status).toBe(404)
   })
 
   it('shows who owns and wrote what by the name they have now, and refuses who is no member', async () => {
     const { members } = installation.tenancy
     const userId = '00000000-0000-4000-8000-000000000006'
-    const note = { contact_id: ids.contact, author_id: userId, body: 'Called.' }
-    const unknown = await call('POST', '/t/one/contact-notes', note)
+    const notes = `/t/one/contacts/${ids.contact}/notes`
+    const note = { author_id: userId, body: 'Called.' }
+    const unknown = await call('POST', notes, note)
     expect([unknown.status, unknown.body.errors]).toMatchObject([422, [{ path: '/author_id' }]])
     for (const slug of ['one', 'two'])
       await members.put(slug, { userId, name: `Bo of ${slug}`, role: 'member' })
     await members.deliver()
-    const { id } = await create('/t/one/contact-notes', note)
+    const { id } = await create(notes, note)
     const post = await create('/t/one/posts', {
       title: 'By Bo',
       slug: 'by-bo',
@@ -116,7 +126,7 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     expect((await call('POST', '/t/one/author-profiles', nobody)).status).toBe(422)
     expect((await call('POST', '/t/one/author-profiles', { bio: 'Of nobody.' })).status).toBe(400)
     const names = async () => [
-      (await call('GET', `/t/one/contact-notes/${id}`)).body.author,
+      (await call('GET', `${notes}/${id}`)).body.author,
       (await call('GET', `/t/one/posts/${post.id}`)).body.author,
       (await call('GET', `/t/one/deals/${ids.deal}`)).body.owner,
       (await call('GET', `/t/one/author-profiles/${profile.id}`)).body.name,

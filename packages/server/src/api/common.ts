@@ -21,12 +21,20 @@ export const moment = z.codec(
   { decode: (value) => new Date(value), encode: (value) => value.toISOString() },
 )
 
+/** A calendar day, `2026-01-31`: no time, no zone. */
+export const day = z.iso
+  .date()
+  .refine((value) => value >= '1900-01-01' && value <= '9999-12-31', 'must be a day from 1900 on')
+
 /** An exact decimal: JSON numbers would lose cents. */
 export const amount = z
   .string()
   .regex(/^\d{1,12}(\.\d{1,2})?$/, 'must be a decimal like "1200.50", up to 12 digits before the point')
 
 export const idParameters = z.object({ id })
+
+/** A record and one of its notes. */
+export const noteParameters = z.object({ id, note_id: id })
 
 /** A record and one of its tags. */
 export const linkParameters = z.object({ id, tag_id: id })
@@ -51,9 +59,19 @@ export interface ListQuery {
   readonly cursor?: string | undefined
 }
 
-/** @param sorts the columns a list can be ordered by, the default first */
-export const listQuery = <const Sorts extends readonly [string, ...string[]]>(sorts: Sorts) =>
+/**
+ * @param sorts the columns a list can be ordered by, the default first
+ * @param filters what else narrows it
+ */
+export const listQuery = <
+  const Sorts extends readonly [string, ...string[]],
+  Filters extends z.ZodRawShape = Record<never, never>,
+>(
+  sorts: Sorts,
+  filters?: Filters,
+) =>
   z.strictObject({
+    ...((filters ?? {}) as Filters),
     q: text(200).optional(),
     sort: z.enum(sorts).default(sorts[0]),
     order: z.enum(['asc', 'desc']).optional(),
@@ -65,6 +83,13 @@ export const listQuery = <const Sorts extends readonly [string, ...string[]]>(so
       .refine((limit) => limit >= 1 && limit <= 100, 'must be a whole number from 1 to 100'),
     cursor: z.string().min(1).max(4000).optional(),
   })
+
+/** Ids with commas between them, in a query: only records that have all of them. */
+export const idsQuery = z
+  .string()
+  .max(10 * 37)
+  .transform((value) => value.split(','))
+  .pipe(z.array(id).min(1).max(10))
 
 /** One page; `next` asks for the following one and is null on the last. */
 export const pageOf = <Item extends z.ZodType>(item: Item) =>

@@ -1,5 +1,6 @@
 import { QuickScaleError, type Tenancy } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
+import { sql } from 'kysely'
 import type { Database } from '../http/resource.ts'
 import { type Annotations, annotate } from './annotations.ts'
 import { type DemoData, generateData } from './generator.ts'
@@ -120,6 +121,9 @@ async function annotateRecords(
     count(await insert(db.insertInto('deal_tags').values(rows), rows))
   for (const rows of batches(more.contactNotes))
     count(await insert(db.insertInto('contact_notes').values(rows), rows))
+  await sql`update contacts set last_contacted_at = note.newest
+    from (select contact_id, max(created_at) as newest from contact_notes group by contact_id) as note
+    where note.contact_id = contacts.id`.execute(db)
   for (const rows of batches(more.dealNotes))
     count(await insert(db.insertInto('deal_notes').values(rows), rows))
   for (const rows of batches(more.blogTags))

@@ -10,21 +10,31 @@ import { type Database, type InTenant, type Route, tenantRoute } from './route.t
 export type { Database }
 
 /** One kind of record: its schemas, its orders and its statements. Every statement is one round trip. */
-export interface Resource<Item extends { readonly id: string }, Create, Change> {
+export interface Resource<
+  Item extends { readonly id: string },
+  Create,
+  Change,
+  Query extends ListQuery = ListQuery,
+> {
   /** The path segment: `contacts`. */
   readonly name: string
   readonly item: z.ZodType<Item>
   readonly create: z.ZodType<Create>
   readonly change: z.ZodType<Change>
-  readonly list: z.ZodType<ListQuery>
+  readonly list: z.ZodType<Query>
   readonly sorts: Readonly<Record<string, SortColumn>>
-  readPage(db: Database, request: PageRequest, search: string | undefined): Promise<Page<Item>>
+  /** @param query what the caller asked, for the filters of this list */
+  readPage(db: Database, request: PageRequest, search: string | undefined, query: Query): Promise<Page<Item>>
   find(db: Database, id: string): Promise<Item | undefined>
-  insert(db: Database, values: Create): Promise<Item>
+  /** @param by who asks */
+  insert(db: Database, values: Create, by: Asker): Promise<Item>
   update(db: Database, id: string, change: Change): Promise<Item | undefined>
   /** @returns whether there was such a row */
   remove(db: Database, id: string): Promise<boolean>
 }
+
+/** Who asks, and what they are in the tenant. */
+export type Asker = Pick<InTenant, 'caller' | 'standing'>
 
 export interface ResourceOptions {
   readonly cursors: CursorCodec
@@ -42,17 +52,20 @@ export interface ResourceAccess {
 export type ResourceRoutes = (options: ResourceOptions, access?: ResourceAccess) => readonly Route[]
 
 /** Serves a resource: list, get, create, change, delete. */
-export function serveResource<Item extends { readonly id: string }, Create, Change>(
-  resource: Resource<Item, Create, Change>,
-): ResourceRoutes {
+export function serveResource<
+  Item extends { readonly id: string },
+  Create,
+  Change,
+  Query extends ListQuery = ListQuery,
+>(resource: Resource<Item, Create, Change, Query>): ResourceRoutes {
   return ({ cursors }, { read = 'viewer', write = 'member' } = {}) => [
     ...readingRoutes(resource, cursors, read),
     ...writingRoutes(resource, write),
   ]
 }
 
-function readingRoutes<Item extends { readonly id: string }, Create, Change>(
-  resource: Resource<Item, Create, Change>,
+function readingRoutes<Item extends { readonly id: string }, Create, Change, Query extends ListQuery>(
+  resource: Resource<Item, Create, Change, Query>,
   cursors: CursorCodec,
   access: Role,
 ): readonly Route[] {
@@ -79,8 +92,8 @@ function readingRoutes<Item extends { readonly id: string }, Create, Change>(
   ]
 }
 
-function writingRoutes<Item extends { readonly id: string }, Create, Change>(
-  resource: Resource<Item, Create, Change>,
+function writingRoutes<Item extends { readonly id: string }, Create, Change, Query extends ListQuery>(
+  resource: Resource<Item, Create, Change, Query>,
   access: Role,
 ): readonly Route[] {
   const { name, item } = resource
@@ -93,8 +106,8 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change>(
       access,
       body: resource.create,
       answers: { 201: item },
-      handle: async ({ db, body, request, reply }) => {
-        const created = await resource.insert(db, body)
+      handle: async ({ db, body, request, reply, caller, standing }) => {
+        const created = await resource.insert(db, body, { caller, standing })
         reply.header('location', `${request.url.split('?', 1)[0]}/${created.id}`)
         return created
       },
@@ -123,15 +136,15 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change>(
   ]
 }
 
-const missing = (name: string) => new ProblemError(404, 'NOT_FOUND', `No such record in ${name}`)
+export const missing = (name: string) => new ProblemError(404, 'NOT_FOUND', `No such record in ${name}`)
 
-function found<Item>(name: string, record: Item | undefined): Item {
+export function found<Item>(name: string, record: Item | undefined): Item {
   if (record === undefined) throw missing(name)
   return record
 }
 
 /** One statement; with If-Match a transaction, in which nobody else can have changed the record. */
-async function changing<Item extends { readonly id: string }, T>(
+export async function changing<Item extends { readonly id: string }, T>(
   { name, item, find }: Pick<Resource<Item, never, never>, 'name' | 'item' | 'find'>,
   { tenant, db, params, request }: Pick<InTenant<{ id: string }>, 'tenant' | 'db' | 'params' | 'request'>,
   change: (db: Database) => Promise<T>,
@@ -147,16 +160,18 @@ async function changing<Item extends { readonly id: string }, T>(
   )
 }
 
-async function listResource<Item extends { readonly id: string }>(
-  resource: Pick<Resource<Item, never, never>, 'name' | 'sorts' | 'readPage'>,
+/** Reads the page that a request asks for. A cursor is good for the same list, order, search and filters only. */
+export async function listResource<Item extends { readonly id: string }, Query extends ListQuery>(
+  resource: Pick<Resource<Item, never, never, Query>, 'name' | 'sorts' | 'readPage'>,
   cursors: CursorCodec,
-  { tenant, db, query }: Pick<InTenant<unknown, ListQuery>, 'tenant' | 'db' | 'query'>,
+  { tenant, db, query }: Pick<InTenant<unknown, Query>, 'tenant' | 'db' | 'query'>,
 ): Promise<{ items: Item[]; next: string | null }> {
   const sort = resource.sorts[query.sort]
   if (sort === undefined) throw new Error(`${resource.name} has no order by ${query.sort}`)
   const order = query.order ?? sort.order
-  const scope = [tenant.key, resource.name, query.sort, order, query.q ?? '']
+  const { q = '', sort: _sort, order: _order, limit: _limit, cursor: _cursor, ...filters } = query
+  const scope = [tenant.key, resource.name, query.sort, order, q, JSON.stringify(filters)]
   const after = query.cursor === undefined ? null : cursors.decode(scope, query.cursor)
-  const page = await resource.readPage(db, { sort, order, limit: query.limit, after }, query.q)
+  const page = await resource.readPage(db, { sort, order, limit: query.limit, after }, query.q, query)
   return { items: [...page.rows], next: page.next && cursors.encode(scope, page.next) }
 }
