@@ -9,6 +9,7 @@ interface Schema {
   readonly anyOf?: readonly Schema[]
   readonly properties?: Readonly<Record<string, Schema>>
   readonly minLength?: number
+  readonly items?: Schema
 }
 
 /** One operation of the OpenAPI document. */
@@ -56,7 +57,7 @@ export function makeBody(schema: Schema | null, id: string): Record<string, unkn
 
 export function takesIds(schema: Schema | null): boolean {
   return Object.values(schema?.properties ?? {}).some((each) =>
-    alternatives(each).some(({ format }) => isId(format)),
+    alternatives(each).some(({ format, items }) => isId(format) || isId(items?.format)),
   )
 }
 
@@ -72,8 +73,9 @@ function makeValue(schema: Schema, id: string): unknown {
   if (first.enum !== undefined) return first.enum[0]
   if (first.type === 'integer' || first.type === 'number') return 1
   if (first.type === 'boolean') return true
-  if (first.type === 'array') return []
+  if (first.type === 'array') return isId(first.items?.format) ? [id] : []
   if (first.type === 'object') return makeBody(first, id)
+  if (first.format === 'date') return '2030-01-01'
   if (first.format === 'email') return 'somebody@example.test'
   if (first.format === 'date-time') return '2030-01-01T00:00:00Z'
   if (first.format === 'uri') return 'https://example.test'
