@@ -31,6 +31,7 @@ describe.each(strategies)('under the %s strategy', (strategy: Strategy) => {
     expect(await one()).toBe('done')
     expect(await two()).toBe('CATALOG_UNREACHABLE')
     expect(await signUp()).toBe('CATALOG_UNREACHABLE')
+    expect(await outcomeOf(tenancy.servers.planRebalance())).toBe('CATALOG_UNREACHABLE')
     // The route is older than routes are believed.
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + limits.routeLifetimeMs + 1_000 })
     expect(await one()).toBe('done')
@@ -40,6 +41,10 @@ describe.each(strategies)('under the %s strategy', (strategy: Strategy) => {
     vi.useRealTimers()
 
     await elsewhere(`alter database ${name}_catalog allow_connections true`)
+    // What was done meanwhile has waited.
+    await tenancy.servers.planRebalance()
+    const activity = await installation.inCatalog('select work > 0 as counted from catalog.activity')
+    expect(activity.rows).toEqual([{ counted: true }])
     expect(await two()).toBe('done')
     expect(await signUp()).toBe('done')
     expect(await one()).toBe('done')

@@ -389,3 +389,52 @@ test('a server goes when it is drained and empty, not before, and can come back'
     await tenancy.tenants.create({ slug: `back-${plan}`, name: 'back', plan, server: 'second' })
   }
 })
+
+test('who is suspended or archived moves too, there and back, and is let in nowhere until that ends', async () => {
+  const { tenancy } = installation
+  if (!canMove) return expect((await tenancy.servers.planDrain('second')).moves).toEqual([])
+  const slugs = await settle('asleep')
+  for (const [index, slug] of slugs.entries()) {
+    await (index === 1 ? tenancy.tenants.archive(slug) : tenancy.tenants.suspend(slug))
+  }
+  const codes = ['TENANT_SUSPENDED', 'TENANT_ARCHIVED', 'TENANT_SUSPENDED']
+  const assertClosed = async (server: string) => {
+    expect(await serversOf(slugs)).toEqual(slugs.map(() => server))
+    for (const [index, slug] of slugs.entries()) {
+      await expect(tenancy.tenant(slug).query('select 1')).rejects.toMatchObject({ code: codes[index] })
+      const { databaseName } = await tenancy.tenants.placement(slug)
+      const { id } = await tenancy.tenants.get(slug)
+      const place =
+        server === 'second' ? await connectToSecond(databaseName) : await installation.connectTo(databaseName)
+      const { rows: fences } = await place.query(
+        'select state from quickscale.placement where tenant_id = $1',
+        [id],
+      )
+      const { rows: gates } = await place.query('select from quickscale.gate where tenant = uuid_send($1)', [
+        id,
+      ])
+      const { rows: members } = await place.query(
+        `select from pg_roles where rolname = $1 and pg_has_role(oid, 'quickscale_silo', 'member')`,
+        [databaseName],
+      )
+      await place.end()
+      expect(fences).toEqual([{ state: codes[index]?.slice('TENANT_'.length).toLowerCase() }])
+      expect([gates, members]).toEqual([[], []])
+    }
+  }
+  await tenancy.tenants.delete('back-rls')
+  await tenancy.tenants.delete('back-schema')
+  await tenancy.tenants.delete('back-database')
+  expect((await tenancy.servers.planDrain('second')).stuck).toEqual([])
+  await tenancy.servers.drain('second', { rollbackWindowMs: 60_000 })
+  await assertClosed('primary')
+  for (const slug of slugs) expect((await tenancy.moves.rollback(slug)).state).toBe('returned')
+  await assertClosed('second')
+  expect(await tenancy.servers.drain('second')).toMatchObject({ drained: true, moved: 3 })
+  await assertClosed('primary')
+  for (const slug of slugs) {
+    await tenancy.tenants.resume(slug)
+    const { rows } = await tenancy.tenant(slug).query('select count(*)::integer as count from note')
+    expect(rows).toEqual([{ count: 200 }])
+  }
+})

@@ -15,9 +15,9 @@ import { type HeldMove, leaseMove, recordMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { inTransaction } from '../in-transaction.ts'
 import type { EndRole } from '../move.ts'
-import { admitToTables, isOpen } from '../strategies/databases.ts'
+import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { pointHere } from './arrive.ts'
+import { admitAs, pointHere, readOpenState } from './arrive.ts'
 import { claimEnd, type End, endOf, forgetEnd, writeEnd } from './end.ts'
 import { evictEarlierHolder, withSessions } from './session.ts'
 import { followState, removeStream } from './steps.ts'
@@ -32,7 +32,7 @@ export async function abandonMove(workshop: Workshop, id: string): Promise<void>
     throw livesElsewhere(held, gone)
   await withSessions(workshop, held, async (sessions) => {
     const client = await sessions.open(end.place.database, 'abandon')
-    const epoch = await requireTenantHere(client, held, end, gone)
+    const epoch = await requireTenantHere(workshop, client, held, end, gone)
     await pointHere(workshop, held, end, epoch)
     await removeStream(client, held, surviving)
     await forgetEnd(client, held, surviving)
@@ -70,6 +70,7 @@ async function answers({ servers }: Workshop, name: string): Promise<boolean> {
 
 /** @returns the tenant's epoch @throws QuickScaleError `MOVE_NOT_ABANDONED` when the tenant lives at the other end */
 async function requireTenantHere(
+  workshop: Workshop,
   client: pg.ClientBase,
   held: HeldMove,
   end: End,
@@ -85,17 +86,19 @@ async function requireTenantHere(
     return fence.epoch
   }
   if (fence?.state !== 'moved' || end.role !== 'source') throw livesElsewhere(held, gone)
-  return await takeBack(client, held, end, gone)
+  return await takeBack(workshop, client, held, end, gone)
 }
 
 /** Undoes a switch whose target nobody has begun to open; the epoch grows, because the next one may be known already. */
 async function takeBack(
+  workshop: Workshop,
   client: pg.ClientBase,
   held: HeldMove,
   { place }: End,
   gone: EndRole,
 ): Promise<number> {
   const epoch = held.epoch + 2
+  const state = await readOpenState(workshop, held)
   await inTransaction(client, async () => {
     const known = await claimEnd(client, held, 'source', 'planned')
     if (known.state !== 'switched') throw livesElsewhere(held, gone)
@@ -105,7 +108,7 @@ async function takeBack(
         where tenant_id = $1 and state = 'moved'`,
       [held.tenantId, epoch],
     )
-    if (place.database.kind === 'silo') await admitToTables(client, place.database, true)
+    await admitAs(client, held, place.database, state)
   })
   return epoch
 }

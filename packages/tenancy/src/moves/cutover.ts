@@ -96,7 +96,7 @@ async function leave({ held, from, to, locker }: Crossing, { state, epoch }: Dec
        update quickscale.move_end set state = $4 where move_id = $1 and role = $2 and lease = $3 returning 1),
      "left" as (
        update quickscale.placement set ${fence.change}
-        where tenant_id = $5 and state = 'active' and epoch = $6::integer - 1 returning 1)
+        where tenant_id = $5 and state in ('active', 'suspended', 'archived') and epoch = $6::integer - 1 returning 1)
      select (select count(*)::integer from known) as known, (select count(*)::integer from "left") as "left"`,
     [held.id, from.role, held.lease, state, held.tenantId, epoch, fence.value],
   )
@@ -104,7 +104,7 @@ async function leave({ held, from, to, locker }: Crossing, { state, epoch }: Dec
   if (rows[0].left === 1) return
   throw new QuickScaleError('MOVE_STALLED', {
     move: held.id,
-    reason: 'the tenant is not active where it lives',
+    reason: 'the fence of the place where the tenant lives is not as it was',
   })
 }
 

@@ -9,7 +9,7 @@ import type { MovePlace } from '../move.ts'
 import { choose, type Placed, type Plans, planOf, wishOf } from '../placements/reserve.ts'
 import type { Server } from '../strategies/servers.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { refusalOf } from '../tenant.ts'
+import { openStateOf } from './arrive.ts'
 import { assertMovable, type LeftTenant } from './drain.ts'
 import { inLanes } from './lanes.ts'
 import { toMovePlace } from './plan.ts'
@@ -84,8 +84,8 @@ function chooseFor(
   supply: Supply,
   tenant: TenantOnServer,
 ): Placed {
-  const { id, slug, state, plan, region, strategy, database } = tenant
-  if (state !== 'active') throw new QuickScaleError(refusalOf[state], { key: slug })
+  const { id, plan, region, strategy, database } = tenant
+  openStateOf(tenant)
   assertMovable(server, plans, tenant)
   const wish = wishOf({ ...planOf(plans, plan), strategy }, { region: region ?? undefined })
   const chosen = choose(workshop, supply, { tenantId: id, moved: true, wish, avoid: database })

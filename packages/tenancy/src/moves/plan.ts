@@ -6,7 +6,8 @@ import { limits } from '../limits.ts'
 import type { Move, MovePlace } from '../move.ts'
 import { type Placed, type Plans, planOf, reservePlace, wishOf } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { refusalOf, type Strategy, type Tenant } from '../tenant.ts'
+import type { Strategy, Tenant } from '../tenant.ts'
+import { openStateOf } from './arrive.ts'
 import { findObstacles, type TenantSize } from './preflight.ts'
 
 /** Where a tenant is to go. */
@@ -44,7 +45,7 @@ export interface MovePlan {
  * Finds the place for a tenant, and what is in the way; changes nothing.
  *
  * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_MOVING`, `PLAN_UNKNOWN`, `PLACEMENT_REFUSED`,
- *   `MOVE_REFUSED` when it is there already; `TENANT_SUSPENDED` and the like
+ *   `MOVE_REFUSED` when it is there already; `TENANT_PROVISIONING`, `TENANT_DELETED`
  */
 export async function planMove(
   workshop: Workshop,
@@ -143,7 +144,7 @@ async function readDestination(
   tenant: Tenant,
   { to, plan, server, from }: Directions,
 ): Promise<[ReturnType<typeof wishOf>, Here]> {
-  if (tenant.state !== 'active') throw new QuickScaleError(refusalOf[tenant.state], { key: tenant.slug })
+  openStateOf(tenant)
   const record = await findRoute(workshop.catalog.db, { id: tenant.id })
   if (record === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: tenant.slug })
   const { database, placement } = record

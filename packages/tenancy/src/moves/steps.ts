@@ -9,7 +9,14 @@ import { limits } from '../limits.ts'
 import { type EndRole, streamNames } from '../move.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { decideOpening, openArrival, pointHere } from './arrive.ts'
+import {
+  decideOpening,
+  type OpenState,
+  openArrival,
+  openStateOf,
+  pointHere,
+  readOpenState,
+} from './arrive.ts'
 import { BeginAnew, PlacesDiffer, TablesChanged } from './begin-anew.ts'
 import { copyRows } from './copy.ts'
 import { cutOver } from './cutover.ts'
@@ -97,10 +104,10 @@ export async function switchStep(work: StepWork): Promise<void> {
   }
   const crossing = await cross(work, source, target)
   if (held.windowMs > 0) await openWayBack(work, crossing)
-  await crossWhenReady(work, crossing, async () => {
+  await crossWhenReady(work, crossing, async (state) => {
     await cutOver(crossing, { state: 'switched', epoch: held.epoch + 1 })
     await decideOpening(crossing.locker, held)
-    await openArrival(crossing.there, held, target, held.epoch + 1)
+    await openArrival(crossing.there, held, target, held.epoch + 1, state)
     await pointHere(workshop, held, target, held.epoch + 1)
   })
   await crossing.follower.stop()
@@ -116,7 +123,7 @@ export async function arriveStep({ workshop, held, sessions }: StepWork): Promis
   ])
   await claimEnd(here, held, 'source', 'planned')
   await decideOpening(here, held)
-  await openArrival(there, held, target, held.epoch + 1)
+  await openArrival(there, held, target, held.epoch + 1, await readOpenState(workshop, held))
   await pointHere(workshop, held, target, held.epoch + 1)
   await followState(workshop, held)
   await removeStream(here, held, 'source')
@@ -126,8 +133,7 @@ export async function arriveStep({ workshop, held, sessions }: StepWork): Promis
 /** Somebody may have suspended the tenant while it was between two places, and have found no fence that would follow. */
 export async function followState(workshop: Workshop, { tenantId }: HeldMove): Promise<void> {
   await withTenantLocked(workshop, tenantId, { apart: false }, async (tenant) => {
-    if (tenant.settled || (tenant.state !== 'suspended' && tenant.state !== 'archived')) return
-    await settle(workshop, tenant, tenant.state)
+    if (!tenant.settled) await settle(workshop, tenant, openStateOf(tenant))
   })
 }
 
@@ -143,15 +149,15 @@ export async function returnStep(work: StepWork): Promise<void> {
       throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason })
     }
     const crossing = await cross(work, target, source)
-    await crossWhenReady(work, crossing, async () => {
+    await crossWhenReady(work, crossing, async (state) => {
       await cutOver(crossing, { state: 'returned', epoch: held.epoch + 2 })
-      await openArrival(crossing.there, held, source, held.epoch + 2)
+      await openArrival(crossing.there, held, source, held.epoch + 2, state)
       await pointHere(workshop, held, source, held.epoch + 2)
     })
     await crossing.follower.stop()
   }
   const here = await sessions.open(source.place.database, 'arrive')
-  await openArrival(here, held, source, held.epoch + 2)
+  await openArrival(here, held, source, held.epoch + 2, await readOpenState(workshop, held))
   await pointHere(workshop, held, source, held.epoch + 2)
   await followState(workshop, held)
   await recordMove(workshop.catalog.db, held, { state: 'cancelling', failure: null })
@@ -252,7 +258,7 @@ async function openWayBack(work: StepWork, { to, tables, here }: Crossing): Prom
 async function crossWhenReady(
   { workshop, held, reporter }: StepWork,
   crossing: Crossing,
-  switchOver: () => Promise<void>,
+  switchOver: (state: OpenState) => Promise<void>,
 ): Promise<void> {
   const { follower, here } = crossing
   let [rehearsals, followUps, failed] = [0, 0, 0]
@@ -286,13 +292,14 @@ async function crossWhenReady(
         continue
       }
       // Beside nobody who changes the tenant or the tables.
-      await withTenantLocked(workshop, held.tenantId, { apart: true }, async () => {
+      await withTenantLocked(workshop, held.tenantId, { apart: true }, async (tenant) => {
+        const state = openStateOf(tenant)
         if (fingerprintOf(await readSameTables(crossing)) !== fingerprintOf(crossing.tables)) {
           throw new TablesChanged('a migration has come between')
         }
         await follower.reachNow(here)
         const startedAt = performance.now()
-        await switchOver()
+        await switchOver(state)
         reporter.tell({ lockedMs: Math.round(performance.now() - startedAt), cutoversFailed: failed })
       })
       return
