@@ -438,3 +438,50 @@ test('who is suspended or archived moves too, there and back, and is let in nowh
     expect(rows).toEqual([{ count: 200 }])
   }
 })
+
+test.each(['rls', 'schema'] as const)(
+  'load is spread over the shared databases of one server too, and a full one is passed over: %s',
+  async (plan) => {
+    const caps = { rowTenantsPerDatabase: 2, schemasPerDatabase: 2 }
+    const { tenants, tenant, servers } = await installation.another('rls', {
+      ...config(),
+      servers: { primary: { region: 'us', private: true }, second: { url: second.url, region: 'eu', caps } },
+    })
+    await servers.undrain('second')
+    const slugs = [1, 2, 3].map((number) => `${plan}-shared-${number}`)
+    const homes = async () =>
+      await Promise.all(slugs.map(async (slug) => (await tenants.placement(slug)).databaseName))
+    for (const slug of slugs) await tenants.create({ slug, name: slug, plan, region: 'eu' })
+    const before = await homes()
+    const crowded = before.filter((name) => before.indexOf(name) !== before.lastIndexOf(name))[0]
+    const [bigger, smaller] = slugs.filter((_, index) => before[index] === crowded)
+    const there = before.find((name) => name !== crowded)
+    for (const [slug, rows] of [
+      [bigger, 2_000],
+      [smaller, 1_500],
+    ] as const) {
+      await tenant(slug ?? '').query({
+        text: "insert into note (id, body) select n, repeat('x', 400) from generate_series(1, $1::integer) as n",
+        values: [rows],
+      })
+    }
+    const bySize = { activityPart: 0, threshold: 0.5 }
+    const { moves } = await servers.planRebalance(bySize)
+    expect(moves).toMatchObject([
+      { tenant: smaller, source: { database: crowded }, target: { database: there, server: 'second' } },
+    ])
+    if (canMove) {
+      expect(await servers.rebalance({ moves, servers: [] })).toMatchObject({ failed: [] })
+      expect(await homes()).toEqual(before.map((name, at) => (slugs[at] === smaller ? there : name)))
+      const { rows } = await tenant(smaller ?? '').query('select count(*)::integer as count from note')
+      expect(rows).toEqual([{ count: 1_500 }])
+      expect((await servers.planRebalance(bySize)).moves).toEqual([])
+      const { id: tenantId } = await tenants.get(bigger ?? '')
+      const full = moves.map((move) => ({ ...move, tenantId }))
+      expect((await servers.rebalance({ moves: full, servers: [] })).failed).toMatchObject([
+        { error: { code: 'PLACEMENT_REFUSED' } },
+      ])
+    }
+    for (const slug of slugs) await tenants.delete(slug)
+  },
+)
