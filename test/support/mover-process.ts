@@ -13,6 +13,8 @@ export interface MoverOrders {
   /** The tenant; of a drain the server. */
   readonly key: string
   readonly destination: Destination
+  /** Of its heap. @defaultValue Node's own */
+  readonly megabytesMax?: number
 }
 
 /** A mover in a process of its own. */
@@ -25,7 +27,11 @@ export class MoverProcess {
   constructor(orders: MoverOrders) {
     this.#child = spawn(
       process.execPath,
-      ['--conditions=quickscale-source', fileURLToPath(new URL('./mover.ts', import.meta.url))],
+      [
+        '--conditions=quickscale-source',
+        ...(orders.megabytesMax === undefined ? [] : [`--max-old-space-size=${orders.megabytesMax}`]),
+        fileURLToPath(new URL('./mover.ts', import.meta.url)),
+      ],
       {
         env: { ...process.env, CHAOS_MOVER: JSON.stringify(orders) },
         stdio: ['pipe', 'pipe', 'inherit'],

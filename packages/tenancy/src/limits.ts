@@ -95,6 +95,8 @@ export const limits = {
   cutoversMax: 600,
   /** Keys touched since the last comparison of all rows, at most, when the tenant is switched. */
   cutoverKeysMax: 20_000,
+  /** How many of them are remembered at most. */
+  touchedKeysMax: 100_000,
   /** So few need not be compared beforehand; how often that is tried. */
   cutoverKeysFew: 50,
   followUpsMax: 5,
@@ -108,6 +110,9 @@ export const limits = {
   /** Changes that are applied together, and that may wait for it. */
   applyBatchMax: 10_000,
   applyBacklogMax: 50_000,
+  /** The same in bytes of messages; one of them may be larger. */
+  applyBatchBytesMax: 4_000_000,
+  applyBacklogBytesMax: 16_000_000,
   /** How often one mover throws a copy away and begins anew, before it says why and stops. */
   moveRestartsMax: 3,
   /** How long a throttled piece of work goes on before it rests. */

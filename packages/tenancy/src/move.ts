@@ -50,6 +50,17 @@ export interface MoveProgress {
   readonly cutoversFailed?: number
   /** How long the tenant's lock was held when it was switched. */
   readonly lockedMs?: number
+  /** Once the tenant had been switched all rows were compared again, both places as they were at the switch. */
+  readonly audited?: MoveAudit
+  /** What was taken away of the place that is not the tenant's any more, after which nothing was found there. */
+  readonly removed?: string
+}
+
+/** What a comparison of all rows has found. */
+export interface MoveAudit {
+  readonly tables: number
+  /** In what the two places differed, in words; empty when they were the same. */
+  readonly differences: readonly string[]
 }
 
 /** A tenant's way from one place to another. */
@@ -86,6 +97,13 @@ export function isOnTheWay({ state }: Pick<Move, 'state'>): boolean {
 
 export function isFinished({ state }: Pick<Move, 'state'>): boolean {
   return finalStates.has(state)
+}
+
+const beforeSwitch: ReadonlySet<MoveState> = new Set(['planned', 'copying', 'streaming'])
+
+/** Whether the tenant still lives at the source, and nothing else has been decided. */
+export function isBeforeSwitch({ state }: Pick<Move, 'state'>): boolean {
+  return beforeSwitch.has(state)
 }
 
 /** Names of what a move makes in a database: its publication and its slot. */

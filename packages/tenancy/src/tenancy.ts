@@ -151,7 +151,7 @@ export async function createTenancy<DB = unknown>(
     },
     drift: () => findInstallationDrift(workshop),
     doctor: (options) => examineInstallation(workshop, options),
-    tenants: withPlanChanges(tenants, workshop, config.plans),
+    tenants: withPlanChanges(tenants, workshop, config.plans, turns),
     moves,
     servers: createServerOperations({ workshop, plans: config.plans, turns, activity: routes.activity }),
     warm: () => warmDatabases(workshop),

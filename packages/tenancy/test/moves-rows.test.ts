@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import type { Move, Strategy, TenantHandle } from '../src/index.ts'
+import { pushSequences, readSequences } from '../src/moves/sequences.ts'
 import { type NoteTables, strategies, TestInstallation } from './support/installation.ts'
 
 const migrations = [fileURLToPath(new URL('./support/moves', import.meta.url))]
@@ -37,10 +39,11 @@ const changes = [
   "update event set body = 'edited' where id = 2",
   "insert into event values (4, '2026-02-02', E'\\\\ \\t \\n')",
   'delete from event where id = 3',
+  'update host set uses = uses + 1',
 ]
 
 const contents = `select 'thing' as of, thing::text as row from thing union all select 'kind', kind::text from kind
-  union all select 'event', event::text from event order by 1, 2`
+  union all select 'event', event::text from event union all select 'host', host::text from host order by 1, 2`
 
 /** Keeps a move from its switch: a transaction of the tenant that has written nothing. */
 async function holdingBack(tenant: TenantHandle<NoteTables>, work: () => Promise<void>): Promise<void> {
@@ -80,6 +83,10 @@ describe.each(strategies)('rows of a tenant under %s', (from) => {
       await tenant.query(rows)
       await tenant.query(
         "update thing set kind_id = (select id from kind where name = 'early') where id between 30 and 35",
+      )
+      await tenant.query(
+        `insert into host select n % 2 = 0, 'c' || n, ('10.0.0.' || n)::inet,
+           (select string_agg(md5(n || '-' || part), '') from generate_series(1, 400) as part) from generate_series(1, 6) as n`,
       )
       await tenant.query(
         "insert into event values (1, '2025-03-03', 'a'), (2, '2025-04-04', 'b'), (3, '2026-01-01', null)",
@@ -141,6 +148,20 @@ describe.each(strategies)('rows of a tenant under %s', (from) => {
     expect((await tenancy.tenant('two').query(contents)).rows).toEqual(neighbour)
   })
 
+  test('are refused ids from a shared sequence that sessions draw ahead', async () => {
+    const { moves } = installation.tenancy
+    const other = from === 'rls' ? 'schema' : 'rls'
+    const { id } = await installation.tenancy.tenants.get('one')
+    const schema = from === 'schema' ? `tenant_${id.replaceAll('-', '')}` : 'app'
+    const cached = (count: number) =>
+      installation.asOwner('one', `alter sequence ${schema}.kind_id_seq cache ${count}`)
+    await cached(20)
+    expect((await moves.plan('one', { to: other })).obstacles).toContainEqual(
+      expect.stringContaining('the sequence of kind.id has a CACHE'),
+    )
+    await cached(1)
+  })
+
   test('stay, and leave nothing behind, when the move is cancelled', async () => {
     if (!movable) return expect((await installation.tenancy.moves.list()).length).toBe(0)
     const { tenancy } = installation
@@ -171,4 +192,37 @@ describe.each(strategies)('rows of a tenant under %s', (from) => {
     )
     expect(ends).toEqual([])
   })
+})
+
+test('a sequence is pushed ahead before its spare ids are used up, whichever way it goes, and never back', async () => {
+  const client = new pg.Client({ connectionString: inject('databaseUrl') })
+  await client.connect()
+  try {
+    await client.query(
+      `create temporary sequence up start 1400; create temporary sequence down increment -1 start -1400;
+       create temporary sequence far start 1600; select nextval('up'), nextval('down'), nextval('far')`,
+    )
+    const sequences = ['up', 'down', 'far'].map((name) => ({
+      column: name,
+      sequence: name,
+      ascending: name !== 'down',
+      cached: false,
+    }))
+    const tables = [{ name: 'thing', columns: [], key: [], sequences }]
+    const source = new Map([
+      ['thing.up', 1_000n],
+      ['thing.down', -1_000n],
+      ['thing.far', 1_000n],
+    ])
+    await pushSequences(client, tables, source)
+    expect(await readSequences(client, tables)).toEqual(
+      new Map([
+        ['thing.up', 2_000n],
+        ['thing.down', -2_000n],
+        ['thing.far', 1_600n],
+      ]),
+    )
+  } finally {
+    await client.end()
+  }
 })

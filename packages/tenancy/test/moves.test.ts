@@ -99,7 +99,8 @@ describe.each(strategies)('a tenant moved from %s', (from) => {
     await tenant('two').query("insert into note (id, body) values (-1, 'before') on conflict do nothing")
     const destination = { to: from === 'rls' ? 'schema' : 'rls' } as const
     await expect(moves.verify('two')).rejects.toMatchObject({ code: 'MOVE_NOT_FOUND' })
-    const { id, source } = await moves.start('two', destination)
+    const { id, source, progress } = await moves.start('two', destination)
+    expect(progress.audited).toEqual({ tables: 2, differences: [] })
     writer = new Writer(installation, 'two', 1_000)
     const same = { move: id, tables: 2, differences: [] }
     expect(await moves.verify('two')).toEqual(same)
@@ -116,7 +117,8 @@ describe.each(strategies)('a tenant moved from %s', (from) => {
     expect((await moves.verify('two')).differences).toEqual(['rows of note have other values'])
     await write('before')
     expect(await moves.verify('two')).toEqual(same)
-    expect((await moves.rollback('two')).state).toBe('returned')
+    const returned = await moves.rollback('two')
+    expect(returned).toMatchObject({ state: 'returned', progress: { removed: expect.any(String) } })
     await writer.stop()
     expect(writer.errors).toEqual([])
     const { rows } = await tenant('two').query('select id from note where id >= 1000 order by id')

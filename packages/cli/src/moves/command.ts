@@ -1,3 +1,4 @@
+import type { DriveOptions } from '@quickscale/tenancy'
 import { type Command, Option } from 'commander'
 import { parseShare, parseWindow } from './arguments.ts'
 import { type MoveFlags, withMoves } from './session.ts'
@@ -81,14 +82,19 @@ const requests = {
 
 function addRequests(move: Command, end: (exitCode: number) => void): void {
   for (const request of ['cancel', 'rollback', 'finish', 'abandon'] as const) {
-    common(move.command(request))
+    const command = common(move.command(request))
+    if (request === 'finish') {
+      command.option('--accept-differences', 'even if both places differed at the switch')
+    }
+    command
       .summary(requests[request])
       .description(`Asks for it and does it, also when another process has the move: ${requests[request]}.`)
       .argument('<move>', 'id of a move, or a tenant')
-      .action(async (key: string, flags: MoveFlags) => {
+      .action(async (key: string, flags: MoveFlags & Pick<DriveOptions, 'acceptDifferences'>) => {
+        const { acceptDifferences = false } = flags
         end(
           await withMoves(flags, async ({ tenancy, drive }) =>
-            outcomeOf(tenancy, await tenancy.moves[request](key, drive)),
+            outcomeOf(tenancy, await tenancy.moves[request](key, { ...drive, acceptDifferences })),
           ),
         )
       })

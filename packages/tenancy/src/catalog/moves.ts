@@ -114,6 +114,22 @@ export async function listMoves(db: Database, { tenantId, unfinished, limit }: M
   return (await query.execute()).map(toMove)
 }
 
+/** Moves on which there is something to be done, one page in the order of their ids; one that waits with its way back open needs nobody. */
+export async function listDueMoves(db: Database, after: string | null, limit: number): Promise<Move[]> {
+  let query = db
+    .selectFrom('move')
+    .selectAll()
+    .where('finished_at', 'is', null)
+    .where(
+      sql<boolean>`(state <> 'active' or request is not null
+        or coalesce(switched_at + window_ms * interval '1 millisecond', now()) <= now())`,
+    )
+    .orderBy('id')
+    .limit(limit)
+  if (after !== null) query = query.where('id', '>', after)
+  return (await query.execute()).map(toMove)
+}
+
 /** Takes a move over: what an earlier holder still does is refused from the next lease on. */
 export async function leaseMove(db: Database, id: string): Promise<HeldMove> {
   const row = await db

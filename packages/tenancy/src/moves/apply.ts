@@ -50,7 +50,8 @@ async function completeRows(
   if (partial.length === 0) return whole
   const texts = table.columns.map(({ name }) => `moved.${quoteIdentifier(name)}::text`)
   const { rows } = await client.query<(string | null)[]>({
-    text: `select ${texts.join(', ')} from ${quoteQualified(schema, table.name)} as moved, ${unnested(table.key)}
+    text: `select ${[...texts, 'given.ordinality::text'].join(', ')}
+             from ${quoteQualified(schema, table.name)} as moved, ${unnested(table.key)}
             where ${keyCondition(table)}`,
     values: columnsOf(
       table.key.length,
@@ -58,10 +59,10 @@ async function completeRows(
     ),
     rowMode: 'array',
   } as pg.QueryArrayConfig)
-  const at = table.key.map((name) => table.columns.findIndex((column) => column.name === name))
-  const known = new Map(rows.map((row) => [at.map((index) => row[index] ?? '').join('\0'), row]))
-  const completed = partial.map(({ fate, row }) => {
-    const found = known.get((fate.before ?? fate.key).join('\0'))
+  // By number, because a key is written in another way here than in the log: boolean, character(n), inet.
+  const known = new Map(rows.map((row) => [Number(row.at(-1)), row]))
+  const completed = partial.map(({ row }, index) => {
+    const found = known.get(index + 1)
     if (found === undefined) throw new PlacesDiffer([`a row of ${table.name} that was changed is not there`])
     return row.map((value, index) => (value === undefined ? found[index] : value))
   })
@@ -76,7 +77,9 @@ export function columnsOf(width: number, rows: readonly (readonly Value[])[]): V
 /** @param first how many parameters of the statement come before */
 export function unnested(names: readonly string[], first = 0): string {
   const arrays = names.map((_, index) => `$${first + index + 1}::text[]`)
-  return `unnest(${arrays.join(', ')}) as given (${names.map(quoteIdentifier).join(', ')})`
+  // What comes behind the keys is the number of each, from 1.
+  const columns = [...names.map(quoteIdentifier), 'ordinality']
+  return `unnest(${arrays.join(', ')}) with ordinality as given (${columns.join(', ')})`
 }
 
 /** `moved` is a row whose key is `given`. */

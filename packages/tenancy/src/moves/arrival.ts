@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { findMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
-import type { Move } from '../move.ts'
+import { limits } from '../limits.ts'
+import { isBeforeSwitch, type Move } from '../move.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { type DriveOptions, driveMove } from './drive.ts'
 
@@ -25,11 +27,21 @@ async function finishElsewhere(
   options: DriveOptions,
 ): Promise<Move> {
   if (error instanceof QuickScaleError && error.code !== 'MOVE_TAKEN_OVER') throw error
-  const move = await findMove(workshop.catalog.db, id)
-  if (move?.request === 'cancel' || move?.state === 'cancelling' || move?.state === 'cancelled') {
+  const move = await findDecided(workshop, id)
+  if (move?.state === 'cancelling' || move?.state === 'cancelled') {
     throw new QuickScaleError('MOVE_CANCELLED', { move: id }, { cause: error })
   }
   const takenOver = error instanceof QuickScaleError
-  if (!takenOver || move === null || move.switchedAt === null) throw error
+  if (!takenOver || move === null || isBeforeSwitch(move)) throw error
   return await driveMove(workshop, id, options)
+}
+
+/** The move, once it is known whether whoever asked for a cancellation was in time. */
+async function findDecided({ catalog }: Workshop, id: string): Promise<Move | null> {
+  for (let waitedMs = 0; ; waitedMs += limits.retryPauseMsMax) {
+    const move = await findMove(catalog.db, id)
+    const open = move !== null && isBeforeSwitch(move) && move.request === 'cancel'
+    if (!open || waitedMs >= limits.arrivalWaitMs) return move
+    await sleep(limits.retryPauseMsMax)
+  }
 }

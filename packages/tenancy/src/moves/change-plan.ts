@@ -8,6 +8,7 @@ import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
 import { driveToArrival } from './arrival.ts'
 import type { DriveOptions } from './drive.ts'
+import type { Turns } from './moves.ts'
 import { type Destination, recordPlan } from './plan.ts'
 
 /** How the move goes, when the plan needs one. */
@@ -42,16 +43,18 @@ export function withPlanChanges<T extends object>(
   tenants: T,
   workshop: Workshop,
   plans: Plans,
+  turns: Turns,
 ): T & PlanChanges {
   return {
     ...tenants,
-    changePlan: (key, plan, options) => changePlan(workshop, plans, key, plan, options),
+    changePlan: (key, plan, options) => changePlan(workshop, plans, turns, key, plan, options),
   }
 }
 
 async function changePlan(
   workshop: Workshop,
   plans: Plans,
+  turns: Turns,
   key: string,
   plan: string,
   options: PlanChangeOptions = {},
@@ -66,7 +69,7 @@ async function changePlan(
   const { id } = await requireTenant(parseTenantKey(key))
   const underWay = await findUnfinishedMove(db, id)
   if (underWay?.plan === plan && isOnTheWay(underWay) && underWay.request !== 'cancel') {
-    const move = await driveToArrival(workshop, underWay.id, options)
+    const move = await turns(() => driveToArrival(workshop, underWay.id, options))
     return { tenant: await requireTenant({ id }), move }
   }
   const tenant = await updateDetails(workshop, plans, id, { plan }).catch((error: unknown) => {
@@ -75,6 +78,6 @@ async function changePlan(
   })
   if (tenant !== null) return { tenant, move: null }
   const { id: moveId } = await recordPlan(workshop, plans, id, { ...options, plan })
-  const move = await driveToArrival(workshop, moveId, options)
+  const move = await turns(() => driveToArrival(workshop, moveId, options))
   return { tenant: await requireTenant({ id }), move }
 }

@@ -6,7 +6,7 @@ import { PlacesDiffer } from './begin-anew.ts'
 import { type End, isWithinDatabase } from './end.ts'
 import { alignSequences, type Crossing, isLockTimeout, Occupied, releaseLock } from './rehearse.ts'
 import { readSequences, sequencesBehind } from './sequences.ts'
-import { compareKeys, isOccupied, lockTenant } from './snapshots.ts'
+import { compareKeys, isOccupied, lockTenant, releaseSnapshot, takeSnapshot } from './snapshots.ts'
 
 /** What the commit of a cutover decides. */
 export interface Decision {
@@ -33,7 +33,7 @@ export interface Decision {
  * @throws QuickScaleError `MOVE_STALLED`, `MOVE_TAKEN_OVER`
  */
 export async function cutOver(crossing: Crossing, decision: Decision): Promise<number> {
-  const { held, from, follower, locker, here } = crossing
+  const { held, from, follower, locker, here, pinned } = crossing
   follower.assertRunning()
   if (await isOccupied(here, held.tenantId))
     throw new Occupied('a transaction of the tenant has been open for a while')
@@ -44,13 +44,14 @@ export async function cutOver(crossing: Crossing, decision: Decision): Promise<n
     await lockTenant(locker, held.tenantId, { lastMs: limits.cutoverMs, emit: marker.statement })
     if (from.place.database.kind === 'silo') await endIntruders(crossing)
     await marker.reached
-    await compareTouched(crossing)
+    // For the audit; of what comes after it nothing is at the other place yet.
+    await Promise.all([compareTouched(crossing), takeSnapshot(here), takeSnapshot(pinned)])
     await leave(crossing, decision)
     if (from.place.database.kind === 'silo') await admitToTables(locker, from.place.database, false)
     await locker.query('commit')
     return performance.now() - startedAt
   } catch (error) {
-    await releaseLock(locker)
+    await Promise.all([releaseLock(locker), releaseSnapshot(here), releaseSnapshot(pinned)])
     throw isLockTimeout(error) ? new Occupied('its transactions do not end in time', { cause: error }) : error
   }
 }
@@ -71,7 +72,8 @@ async function endIntruders({ from, locker }: Crossing): Promise<void> {
 /** What is at the source is asked for on two connections at once: sequences look the same to all of them. */
 async function compareTouched(crossing: Crossing): Promise<void> {
   const { from, to, tables, follower, locker, here, there } = crossing
-  const { keys } = follower.touched
+  const { keys, count } = follower.touched
+  if (count > limits.cutoverKeysMax) throw new Occupied('the tenant has just written too many rows')
   const [differing, sequencesHere, sequencesThere] = await Promise.all([
     compareKeys(tables, keys, { client: locker, end: from }, { client: there, end: to }),
     readSequences(here, tables),

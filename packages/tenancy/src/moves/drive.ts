@@ -2,9 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { findMove, type HeldMove, leaseMove, recordMove, requestMove, reviewMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
-import { type EndRole, isFinished, type Move, type MoveProgress, type MoveState } from '../move.ts'
+import {
+  type EndRole,
+  isBeforeSwitch,
+  isFinished,
+  type Move,
+  type MoveProgress,
+  type MoveState,
+} from '../move.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
+import { pointHere } from './arrive.ts'
 import { asksToBeginAnew } from './begin-anew.ts'
 import { claimEnd, endOf, hasSwitched } from './end.ts'
 import { CancelRequested, Reporter } from './reporter.ts'
@@ -31,6 +39,13 @@ export interface DriveOptions {
    * @defaultValue 0.5
    */
   readonly copyShare?: number
+  /**
+   * Takes the source away at the end even if both places were found to differ as they were at the switch; see
+   * {@link MoveProgress.audited}.
+   *
+   * @defaultValue false
+   */
+  readonly acceptDifferences?: boolean
   /** Called when something has been done. */
   onProgress?(move: Pick<Move, 'id' | 'state' | 'progress'>): void
 }
@@ -47,9 +62,6 @@ const steps: Partial<Record<MoveState, Step>> = {
   cancelling: cancelStep,
 }
 
-/** Here the tenant still lives at the source, and nothing else has been decided. */
-const beforeSwitch: ReadonlySet<MoveState> = new Set(['planned', 'copying', 'streaming'])
-
 /**
  * Takes a move over and brings it on, step by step, until it is finished or waits with the way back open. Whoever else had it can do
  * nothing more of it.
@@ -60,7 +72,7 @@ const beforeSwitch: ReadonlySet<MoveState> = new Set(['planned', 'copying', 'str
 export async function driveMove(workshop: Workshop, id: string, options: DriveOptions = {}): Promise<Move> {
   const { db } = workshop.catalog
   let refusal: unknown = null
-  let held: HeldMove | null = await settleState(workshop, await leaseMove(db, id))
+  let held: HeldMove | null = await settleState(workshop, await leaseMove(db, id), options)
   for (const attempts: Attempts = { failures: 0, restarts: 0 }; held !== null; ) {
     const current: HeldMove = held
     const step = steps[current.state]
@@ -69,12 +81,12 @@ export async function driveMove(workshop: Workshop, id: string, options: DriveOp
       await runStep(workshop, current, step, options)
       attempts.failures = 0
       const after = await reviewMove(db, current)
-      held = after === null ? null : await settleState(workshop, after)
+      held = after === null ? null : await settleState(workshop, after, options)
     } catch (error) {
       attempts.failures += 1
       refusal = (await recover(workshop, current, error, attempts)) ?? refusal
       options.signal?.throwIfAborted()
-      held = await settleState(workshop, await leaseMove(db, id))
+      held = await settleState(workshop, await leaseMove(db, id), options)
     }
   }
   if (refusal !== null) throw refusal
@@ -129,26 +141,44 @@ export async function evict(workshop: Workshop, held: HeldMove): Promise<void> {
 const defaultCopyShare = 0.5
 
 /** What the places say counts more than what the catalog has heard; then what somebody has asked for. */
-async function settleState(workshop: Workshop, held: HeldMove): Promise<HeldMove> {
+async function settleState(workshop: Workshop, held: HeldMove, options: DriveOptions): Promise<HeldMove> {
   const { db } = workshop.catalog
   const become = async (state: MoveState): Promise<HeldMove> => {
     await recordMove(db, held, { state, ...(state === 'switched' ? { switched: true } : {}) })
     return { ...held, state }
   }
-  if (beforeSwitch.has(held.state) && (held.state !== 'planned' || held.request === 'cancel')) {
-    const { place } = endOf(held, 'source')
-    const source = await workshop.servers.connected(place.database, (client) =>
+  const begun = held.state !== 'planned' || held.request === 'cancel'
+  if ((isBeforeSwitch(held) && begun) || held.state === 'switched') {
+    const end = endOf(held, 'source')
+    const source = await workshop.servers.connected(end.place.database, (client) =>
       claimEnd(client, held, 'source', 'planned'),
     )
-    if (hasSwitched(source)) return await become('switched')
+    if (source.state === 'returned') {
+      // The switch was taken back, and whoever did it has not come further.
+      await pointHere(workshop, held, end, held.epoch + 2)
+      return await become('cancelling')
+    }
+    if (hasSwitched(source)) return held.state === 'switched' ? held : await become('switched')
     if (held.request === 'cancel') return await become('cancelling')
   }
   if (held.state === 'active') {
     if (held.request === 'rollback' && held.windowMs > 0) return await become('returning')
     const over = held.rollbackUntil !== null && held.rollbackUntil.getTime() <= Date.now()
-    if (over || held.request === 'finish') return await become('purging')
+    if (over || held.request === 'finish') {
+      if (options.acceptDifferences !== true) await assertAudited(workshop, held)
+      return await become('purging')
+    }
   }
   return held
+}
+
+/** What the source has is not taken away when the target began with something else. */
+async function assertAudited({ catalog }: Workshop, held: HeldMove): Promise<void> {
+  const differences = held.progress.audited?.differences ?? []
+  if (differences.length === 0) return
+  const reason = `the places differed at the switch: ${differences.join('; ')}`
+  await recordMove(catalog.db, held, { failure: reason, unasked: true })
+  throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason })
 }
 
 /** What one driver has tried. */
@@ -176,7 +206,7 @@ async function recover(
   if (cause instanceof CancelRequested)
     throw new QuickScaleError('MOVE_TAKEN_OVER', { move: held.id }, { cause })
   if (asksToBeginAnew(cause)) {
-    if (beforeSwitch.has(held.state)) return await beginAnew(workshop, held, cause, attempts)
+    if (isBeforeSwitch(held)) return await beginAnew(workshop, held, cause, attempts)
     return await giveUp(workshop, held, cause)
   }
   if (cause instanceof QuickScaleError) {
@@ -216,8 +246,7 @@ async function beginAnew(
 async function giveUp(workshop: Workshop, held: HeldMove, error: unknown): Promise<never> {
   const reason = error instanceof Error ? error.message : String(error)
   // A copy that is not complete begins anew: nobody needs the log that is kept for it.
-  const kept =
-    beforeSwitch.has(held.state) && held.state !== 'streaming' ? await dropStreams(workshop, held) : []
+  const kept = isBeforeSwitch(held) && held.state !== 'streaming' ? await dropStreams(workshop, held) : []
   const failure = [reason, ...kept].join('; ')
   const stays = held.state === 'returning' && !(await hasReturned(workshop, held))
   await recordMove(workshop.catalog.db, held, {

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import type { HeldMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
-import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
 import { applyFates } from './apply.ts'
 import { Changes } from './changes.ts'
@@ -20,13 +19,18 @@ type Step = ChangesStep | { readonly kind: 'marker'; readonly content: string }
 interface ChangesStep {
   readonly kind: 'changes'
   readonly changes: Changes
-  /** Where the last of its transactions ended in the log. */
-  endLsn: string
+  /** Of its messages. */
+  bytes: number
+  /** Where the last of its transactions ended in the log; null while more of that one is to come. */
+  endLsn: string | null
 }
 
 /**
  * Applies what is committed at one end to the other: whole transactions, together with the position in the log, in one
  * transaction there. What is applied is what was decoded since the last time, so that it keeps up by itself when it falls behind.
+ *
+ * The server sends a transaction when it is committed, one after the other. So of a large one parts can be applied before the
+ * rest is here: in one transaction all the same, which ends with its last part.
  */
 export class Follower {
   readonly #held: HeldMove
@@ -36,8 +40,14 @@ export class Follower {
   readonly #client: pg.ClientBase
   #subscription: Subscription | null = null
   #transaction: Change[] = []
+  #transactionBytes = 0
+  /** Parts of the transaction that is being received have been queued. */
+  #isPartQueued = false
+  /** A transaction at the other end has parts of one. */
+  #isOpen = false
   #steps: Step[] = []
   #backlog = 0
+  #backlogBytes = 0
   #running = false
   #drained: (() => void)[] = []
   readonly #waiting = new Map<string, Arrival>()
@@ -136,9 +146,16 @@ export class Follower {
         case 'update':
         case 'delete':
           this.#transaction.push(message)
+          this.#transactionBytes += message.bytes
+          if (
+            this.#transaction.length >= limits.applyBatchMax ||
+            this.#transactionBytes >= limits.applyBatchBytesMax
+          ) {
+            this.#queue(null)
+          }
           break
         case 'commit':
-          this.#queueTransaction(message.endLsn)
+          this.#queue(message.endLsn)
           break
         case 'marker':
           this.#steps.push({ kind: 'marker', content: message.content })
@@ -150,22 +167,35 @@ export class Follower {
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)))
     }
-    if (this.#backlog < limits.applyBacklogMax) return undefined
+    if (this.#hasRoom) return undefined
     return new Promise((resolve) => this.#drained.push(resolve))
   }
 
-  #queueTransaction(endLsn: string): void {
-    const changes = this.#transaction
-    this.#transaction = []
+  get #hasRoom(): boolean {
+    return this.#backlog < limits.applyBacklogMax && this.#backlogBytes < limits.applyBacklogBytesMax
+  }
+
+  /** @param endLsn null when the transaction goes on */
+  #queue(endLsn: string | null): void {
+    const [changes, bytes] = [this.#transaction, this.#transactionBytes]
+    ;[this.#transaction, this.#transactionBytes] = [[], 0]
     // Of a transaction that wrote nothing of this tenant.
-    if (changes.length === 0) return
+    if (changes.length === 0 && !this.#isPartQueued) return
+    this.#isPartQueued = endLsn === null
     const last = this.#steps.at(-1)
-    const room = last?.kind === 'changes' && last.changes.count < limits.applyBatchMax
-    const step: ChangesStep = room ? last : { kind: 'changes', changes: new Changes(this.#tables), endLsn }
+    const room =
+      last?.kind === 'changes' &&
+      last.changes.count < limits.applyBatchMax &&
+      last.bytes < limits.applyBatchBytesMax
+    const step: ChangesStep = room
+      ? last
+      : { kind: 'changes', changes: new Changes(this.#tables), bytes: 0, endLsn }
     if (!room) this.#steps.push(step)
     for (const change of changes) step.changes.add(change)
     step.endLsn = endLsn
+    step.bytes += bytes
     this.#backlog += changes.length
+    this.#backlogBytes += bytes
     this.#run()
   }
 
@@ -184,12 +214,11 @@ export class Follower {
     for (let step = this.#steps.shift(); step !== undefined; step = this.#steps.shift()) {
       if (this.#failure !== null) return
       if (step.kind === 'marker') await this.#arrive(step.content)
-      else await this.#apply(step.changes, step.endLsn)
-      this.#backlog = this.#steps.reduce(
-        (sum, each) => sum + (each.kind === 'changes' ? each.changes.count : 0),
-        0,
-      )
-      if (this.#backlog < limits.applyBacklogMax) this.#release()
+      else await this.#apply(step)
+      const left = this.#steps.filter((each) => each.kind === 'changes')
+      this.#backlog = left.reduce((sum, { changes }) => sum + changes.count, 0)
+      this.#backlogBytes = left.reduce((sum, { bytes }) => sum + bytes, 0)
+      if (this.#hasRoom) this.#release()
     }
   }
 
@@ -201,15 +230,25 @@ export class Follower {
     arrival.settle(null)
   }
 
-  async #apply(changes: Changes, endLsn: string): Promise<void> {
+  async #apply({ changes, endLsn }: ChangesStep): Promise<void> {
     const fates = changes.take()
-    await inTransaction(this.#client, async () => {
+    try {
+      if (!this.#isOpen) await this.#client.query('begin')
+      this.#isOpen = true
       for (const [name, rows] of fates) {
         const table = this.#byName.get(name)
         if (table !== undefined) await applyFates(this.#client, this.#to.place.schemaName, table, rows)
       }
-      await writeEnd(this.#client, this.#held, this.#to.role, { position: endLsn })
-    })
+      if (endLsn !== null) {
+        await writeEnd(this.#client, this.#held, this.#to.role, { position: endLsn })
+        await this.#client.query('commit')
+        this.#isOpen = false
+      }
+    } catch (error) {
+      // On a dead connection there is nothing to roll back.
+      await this.#client.query('rollback').catch(() => undefined)
+      throw error
+    }
     for (const [name, rows] of fates) {
       this.touched.add(
         name,
@@ -217,7 +256,7 @@ export class Follower {
       )
       this.#applied += rows.length
     }
-    await this.#subscription?.acknowledge(endLsn)
+    if (endLsn !== null) await this.#subscription?.acknowledge(endLsn)
   }
 
   #fail(error: Error): void {

@@ -1,4 +1,4 @@
-import { findMove, findUnfinishedMove, listMoves, requestMove } from '../catalog/moves.ts'
+import { findMove, findUnfinishedMove, listDueMoves, listMoves, requestMove } from '../catalog/moves.ts'
 import { findTenant, parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
@@ -138,7 +138,7 @@ export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
       return await get(move.id)
     },
     verify: async (key, { signal } = {}) => await verifyMove(workshop, await get(key), signal),
-    resume: (options = {}) => resumeMoves(workshop, options),
+    resume: (options = {}) => resumeMoves(workshop, turns, options),
   }
   return { moves, hasten: createHasten(workshop), turns }
 }
@@ -176,21 +176,22 @@ function createTurns(count: number): Turns {
   }
 }
 
-async function resumeMoves(workshop: Workshop, options: DriveOptions): Promise<ResumeReport> {
+async function resumeMoves(workshop: Workshop, turns: Turns, options: DriveOptions): Promise<ResumeReport> {
   const { db } = workshop.catalog
-  const waiting = (await listMoves(db, { unfinished: true, limit: limits.movesPerPageMax })).filter(isDue)
   const report = { moves: [] as Move[], failed: [] as { move: string; error: unknown }[] }
-  const work = async () => {
-    for (let move = waiting.pop(); move !== undefined; move = waiting.pop()) {
-      try {
-        report.moves.push(await driveMove(workshop, move.id, options))
-      } catch (error) {
-        report.failed.push({ move: move.id, error })
-      }
+  const work = async ({ id }: Move) => {
+    try {
+      report.moves.push(await turns(() => driveMove(workshop, id, options)))
+    } catch (error) {
+      report.failed.push({ move: id, error })
     }
   }
-  await Promise.all(Array.from({ length: limits.movesConcurrency }, work))
-  return report
+  for (let after: string | null = null; ; ) {
+    const page: Move[] = await listDueMoves(db, after, limits.movesPerPageMax)
+    await Promise.all(page.map(work))
+    if (page.length < limits.movesPerPageMax) return report
+    after = page.at(-1)?.id ?? null
+  }
 }
 
 const askable: Readonly<Record<MoveRequest, readonly MoveState[]>> = {

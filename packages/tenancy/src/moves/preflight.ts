@@ -6,6 +6,7 @@ import { limits } from '../limits.ts'
 import type { Placed } from '../placements/reserve.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
+import { findStrayRows } from './stray-rows.ts'
 import { countRows, differencesBetween, type MovedTable, readTables } from './tables.ts'
 
 /** How much there is to move. */
@@ -34,7 +35,12 @@ export async function findObstacles(
     return {
       tables: found,
       rows: await countRows(client, source.place.schemaName, found, tenant.id),
-      obstacles: [...(await findServerObstacles(client, source.place.database.server)), ...keyless(found)],
+      obstacles: [
+        ...(await findServerObstacles(client, source.place.database.server)),
+        ...keyless(found),
+        ...([source, target].some(({ strategy }) => strategy === 'rls') ? cachedAhead(found) : []),
+        ...(await findStrayRows(client, source.strategy, tenant.id)),
+      ],
     }
   })
   const remote = source.place.database.server !== target.place.database.server
@@ -65,12 +71,29 @@ function keyless(tables: readonly MovedTable[]): string[] {
     .map(({ name }) => `table ${name} has no primary key, by which a changed row could be found`)
 }
 
+/**
+ * Sessions that have drawn ids of a shared sequence ahead hand them out later, whatever the sequence is pushed to: the tenant may
+ * have these ids by then.
+ */
+function cachedAhead(tables: readonly MovedTable[]): string[] {
+  return tables.flatMap(({ name, sequences }) =>
+    sequences
+      .filter(({ cached }) => cached)
+      .map(
+        ({ column }) =>
+          `the sequence of ${name}.${column} has a CACHE, from which sessions would give out ids that the tenant has: ALTER TABLE ${quoteIdentifier(name)} ALTER ${quoteIdentifier(column)} SET CACHE 1`,
+      ),
+  )
+}
+
 interface Facts {
   readonly version: number
   readonly walLevel: string
   readonly freeSlots: number
   readonly replicates: boolean
   readonly replaces: boolean
+  /** Of the roles it takes to see what others do, and to end it: those that the administrator is no member of. */
+  readonly lacking: readonly string[]
   readonly user: string
   readonly prepared: readonly string[]
   readonly old: readonly number[]
@@ -86,6 +109,8 @@ async function findServerObstacles(client: pg.ClientBase, server: string): Promi
             rolsuper or rolreplication as replicates,
             rolsuper or case when current_setting('server_version_num')::integer >= 150000
                              then has_parameter_privilege('session_replication_role', 'set') end as replaces,
+            array(select name from unnest(array['pg_read_all_stats', 'pg_signal_backend']) as name
+                   where not rolsuper and not pg_has_role(name, 'usage')) as lacking,
             rolname::text as user,
             array(select gid::text from pg_prepared_xacts where database = current_database()) as prepared,
             array(select pid from pg_stat_activity
@@ -114,6 +139,10 @@ async function findServerObstacles(client: pg.ClientBase, server: string): Promi
       : [
           `the administrator of ${server} may not switch triggers off: GRANT SET ON PARAMETER session_replication_role TO ${user}`,
         ]),
+    ...facts.lacking.map(
+      (role) =>
+        `the administrator of ${server} cannot see or end what holds the tenant's lock: GRANT ${role} TO ${user}`,
+    ),
     ...facts.prepared.map(
       (gid) =>
         `prepared transaction ${gid} on ${server} may hold the tenant's lock: commit it or roll it back`,

@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { HeldMove } from '../catalog/moves.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { limits } from '../limits.ts'
+import type { MoveAudit } from '../move.ts'
 import { PlacesDiffer } from './begin-anew.ts'
 import type { End } from './end.ts'
 import type { Follower } from './follower.ts'
@@ -25,31 +26,44 @@ export interface Crossing {
   readonly to: End
   readonly tables: readonly MovedTable[]
   readonly follower: Follower
-  /** Takes the tenant's lock. */
-  readonly locker: pg.Client
+  /** Takes the tenant's lock; see {@link renewLocker}. */
+  locker: pg.Client
   /** Sees rows of the place that is left, and of the other. */
   readonly here: pg.Client
   readonly there: pg.Client
+  /** Sees rows of the other place as they were at the switch. */
+  readonly pinned: pg.Client
 }
 
 export async function openCrossing(
   sessions: Sessions,
-  crossing: Omit<Crossing, 'locker' | 'here' | 'there'>,
+  crossing: Omit<Crossing, 'locker' | 'here' | 'there' | 'pinned'>,
 ): Promise<Crossing> {
-  const [locker, here, there] = await Promise.all([
+  const [locker, here, there, pinned] = await Promise.all([
     sessions.open(crossing.from.place.database, 'lock'),
     sessions.open(crossing.from.place.database, 'compare'),
     sessions.open(crossing.to.place.database, 'compare'),
+    sessions.open(crossing.to.place.database, 'audit'),
   ])
   const { from, to } = crossing
   for (const [client, { place }] of [
     [locker, from],
     [here, from],
     [there, to],
+    [pinned, to],
   ] as const) {
     await client.query(`set search_path to ${quoteIdentifier(place.schemaName)}, extensions`)
   }
-  return { ...crossing, locker, here, there }
+  return { ...crossing, locker, here, there, pinned }
+}
+
+/** The server ends whoever holds the tenant's lock for too long; the next attempt needs another connection. */
+export async function renewLocker(sessions: Sessions, crossing: Crossing): Promise<void> {
+  if (!sessions.isLost(crossing.locker)) return
+  const { place } = crossing.from
+  const locker = await sessions.open(place.database, 'lock')
+  await locker.query(`set search_path to ${quoteIdentifier(place.schemaName)}, extensions`)
+  crossing.locker = locker
 }
 
 /** Why the tenant could not be locked this time; nothing has happened. */
@@ -83,7 +97,7 @@ export async function compareAtMarker(crossing: Crossing, compared: Compared): P
   ]
   const moment = await fixMoment(crossing)
   try {
-    return compared === 'all'
+    return compared === 'all' || follower.touched.isTooMany(moment)
       ? await compareSnapshots(held, tables, source, target)
       : await compareKeys(tables, moment, source, target)
   } catch (error) {
@@ -117,6 +131,24 @@ async function fixMoment({ held, follower, locker, here, there }: Crossing): Pro
     await Promise.all([releaseLock(locker), releaseSnapshot(here), releaseSnapshot(there)])
     follower.touched.putBack(touched)
     throw isLockTimeout(error) ? new Occupied('', { cause: error }) : error
+  }
+}
+
+/**
+ * Compares all rows of both places as they were at the switch: of the one that was left nothing has changed since, of the other
+ * one this is what it began with. What was compared before, or while the tenant waited, was less, or earlier.
+ */
+export async function auditSwitch({ held, from, to, tables, here, pinned }: Crossing): Promise<MoveAudit> {
+  try {
+    const differences = await compareSnapshots(
+      held,
+      tables,
+      { client: here, end: from },
+      { client: pinned, end: to },
+    )
+    return { tables: tables.length, differences }
+  } finally {
+    await Promise.all([releaseSnapshot(here), releaseSnapshot(pinned)])
   }
 }
 

@@ -23,37 +23,49 @@ export interface RemovalWork {
  * Takes away a place that the tenant does not live in, rows, fence and what it knows of the move, and looks whether anything is
  * left. Repeatable.
  *
+ * @returns what it was, in words
  * @throws QuickScaleError `TENANT_REMAINS`
  */
-export async function removePlace(work: RemovalWork, end: End): Promise<void> {
+export async function removePlace(work: RemovalWork, end: End): Promise<string> {
   const { workshop, sessions, held } = work
   if (await isOpen(workshop, end.place.database)) {
     await claimEnd(await sessions.open(end.place.database, 'claim'), held, end.role, 'planned')
   }
-  const left =
+  const { left, removed } =
     end.strategy === 'database'
       ? await apart(workshop, held, () => removeDatabase(asHolder(workshop, held), end))
       : await removeShared(work, end)
   if (left.length > 0) {
     throw new QuickScaleError('TENANT_REMAINS', { key: held.tenantId, remains: left.join(', ') })
   }
+  return removed
 }
 
-async function removeDatabase(workshop: Workshop, { place }: End): Promise<string[]> {
+interface Removal {
+  readonly removed: string
+  /** What is there all the same. */
+  readonly left: readonly string[]
+}
+
+async function removeDatabase(workshop: Workshop, { place }: End): Promise<Removal> {
   await dropDatabase(workshop, place.database)
   const left = await inspectDatabase(workshop, place.database)
   if (left.length === 0) {
     await workshop.catalog.db.deleteFrom('database').where('id', '=', place.database.id).execute()
   }
-  return left.map(({ kind, name }) => `${kind} ${name}`)
+  return {
+    removed: `database ${place.database.name}`,
+    left: left.map(({ kind, name }) => `${kind} ${name}`),
+  }
 }
 
 async function removeShared(
   { sessions, held, share }: RemovalWork,
   { role, strategy, place }: End,
-): Promise<string[]> {
+): Promise<Removal> {
   const client = await sessions.open(place.database, 'purge')
   const { tenantId } = held
+  let rows = 0
   if (strategy === 'schema') {
     await inTransaction(client, async () => {
       await holdEnd(client, held, role)
@@ -76,6 +88,7 @@ async function removeShared(
           )
           return rowCount ?? 0
         })
+        rows += gone
         await throttle.pass()
       }
     }
@@ -90,11 +103,16 @@ async function removeShared(
     }
     await forgetEnd(client, held, role)
   })
-  return strategy === 'schema'
-    ? await schemaLeft(client, place.schemaName)
-    : (await countTenantRows(client, place.schemaName, tenantId)).map(
-        ({ name, count }) => `${count} rows ${name}`,
-      )
+  // Beside its schema too, unless its own rows are there.
+  const beside =
+    strategy === 'schema' && isWithinDatabase(held) ? [] : await countTenantRows(client, 'app', tenantId)
+  return {
+    removed: `${strategy === 'schema' ? `schema ${place.schemaName}` : `${rows} rows`} of ${place.database.name}`,
+    left: [
+      ...(strategy === 'schema' ? await schemaLeft(client, place.schemaName) : []),
+      ...beside.map(({ name, count }) => `${count} rows ${name}`),
+    ],
+  }
 }
 
 async function schemaLeft(

@@ -1,6 +1,6 @@
 import { type HeldMove, recordMove, requestOfMove } from '../catalog/moves.ts'
 import { limits } from '../limits.ts'
-import type { MoveProgress } from '../move.ts'
+import { isBeforeSwitch, type MoveProgress } from '../move.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 
 /** Somebody has asked for the move to be taken back. */
@@ -61,7 +61,8 @@ export class Reporter {
       const progress = this.#unwritten
       this.#unwritten = null
       if (progress !== null) await recordMove(this.#db, this.#held, { progress })
-      if ((await requestOfMove(this.#db, this.#held.id)) === 'cancel') {
+      // After the switch it has come too late, and is forgotten.
+      if (isBeforeSwitch(this.#held) && (await requestOfMove(this.#db, this.#held.id)) === 'cancel') {
         this.#stopping.abort(new CancelRequested('the move is to be cancelled'))
       }
     } catch (error) {

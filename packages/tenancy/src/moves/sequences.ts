@@ -50,11 +50,14 @@ export async function pushSequences(
   tables: readonly MovedTable[],
   source: ReadonlyMap<string, bigint>,
 ): Promise<void> {
-  const behind = new Set(sequencesBehind(tables, source, await readSequences(target, tables)))
+  const known = await readSequences(target, tables)
   for (const { name, sequences } of tables) {
     for (const { column, sequence, ascending } of sequences) {
-      const last = source.get(`${name}.${column}`)
-      if (last === undefined || !behind.has(`${name}.${column}`)) continue
+      const [last, there] = [source.get(`${name}.${column}`), known.get(`${name}.${column}`)]
+      if (last === undefined || there === undefined) continue
+      // Early enough that the ids of a few moments do not use them up.
+      const spare = ascending ? there - last : last - there
+      if (spare >= BigInt(limits.sequenceHeadroom / 2)) continue
       const wanted = last + BigInt(ascending ? limits.sequenceHeadroom : -limits.sequenceHeadroom)
       await pushSequence(target, sequence, ascending, wanted)
     }

@@ -26,8 +26,17 @@ const pinned = [
   'bytea_output=hex',
   'synchronous_commit=on',
   'xmloption=content',
+  'lc_monetary=C',
+  'quote_all_identifiers=off',
+  'default_transaction_isolation=read\\ committed',
+  'default_transaction_read_only=off',
+  'default_transaction_deferrable=off',
+  // Whatever the server or the role would have them be: what is bounded here has bounds of its own.
   'statement_timeout=0',
+  'lock_timeout=0',
+  'transaction_timeout=0',
   'idle_in_transaction_session_timeout=0',
+  'idle_session_timeout=0',
 ]
 
 /** Configuration of a mover's connection: the administrator's, directly to the server, with values in one notation. */
@@ -44,6 +53,7 @@ export async function sessionConfig(
     options: pinned.map((setting) => `-c ${setting}`).join(' '),
     connectionTimeoutMillis: limits.catalogConnectMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: limits.administratorKeepAliveMs,
   }
 }
 
@@ -111,6 +121,7 @@ export class Sessions {
   readonly #workshop: Pick<Workshop, 'servers' | 'catalog'>
   readonly #holder: Holder
   readonly #clients: pg.Client[] = []
+  readonly #lost = new WeakSet<pg.Client>()
   readonly #closing: (() => Promise<void>)[] = []
 
   constructor(workshop: Pick<Workshop, 'servers' | 'catalog'>, holder: Holder) {
@@ -127,10 +138,16 @@ export class Sessions {
     const client = new pg.Client(config)
     // A lost connection is reported by the query on it; an 'error' that nobody listens to ends Node.
     client.on('error', () => undefined)
+    client.once('end', () => this.#lost.add(client))
     this.#clients.push(client)
     await client.connect()
     await assertHeld(this.#workshop.catalog.db, this.#holder)
     return client
+  }
+
+  /** Whether a connection has ended. */
+  isLost(client: pg.Client): boolean {
+    return this.#lost.has(client)
   }
 
   /** A connection that takes replication commands. */

@@ -6,7 +6,7 @@ import { quoteIdentifier } from '../identifiers.ts'
 import { withTenantLocked } from '../lifecycle/locked.ts'
 import { settle } from '../lifecycle/states.ts'
 import { limits } from '../limits.ts'
-import { type EndRole, streamNames } from '../move.ts'
+import { type EndRole, type MoveProgress, streamNames } from '../move.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import {
@@ -20,14 +20,23 @@ import {
 import { BeginAnew, PlacesDiffer, TablesChanged } from './begin-anew.ts'
 import { copyRows } from './copy.ts'
 import { cutOver } from './cutover.ts'
-import { claimEnd, type End, endOf, forgetEnd, writeEnd } from './end.ts'
+import { claimEnd, type End, endOf, forgetEnd, isWithinDatabase, writeEnd } from './end.ts'
 import { Follower } from './follower.ts'
 import { prepare } from './prepare.ts'
-import { alignSequences, type Crossing, Occupied, openCrossing, rehearse } from './rehearse.ts'
+import {
+  alignSequences,
+  auditSwitch,
+  type Crossing,
+  Occupied,
+  openCrossing,
+  rehearse,
+  renewLocker,
+} from './rehearse.ts'
 import { removePlace } from './remove-place.ts'
 import type { Reporter } from './reporter.ts'
 import { type Sessions, sessionConfig } from './session.ts'
 import { compareSnapshots, importSnapshot, releaseSnapshot, takeSnapshot } from './snapshots.ts'
+import { findStrayRows } from './stray-rows.ts'
 import {
   dropPublication,
   dropSlot,
@@ -102,6 +111,10 @@ export async function switchStep(work: StepWork): Promise<void> {
   if (!(await isSlotUsable(here, streamNames(held.id, 'source').slot))) {
     throw new BeginAnew('the replication slot is gone')
   }
+  // Within one database the shared tables may be its target.
+  const stray = isWithinDatabase(held) ? [] : await findStrayRows(here, source.strategy, held.tenantId)
+  if (stray.length > 0)
+    throw new QuickScaleError('MOVE_REFUSED', { key: held.tenantId, reasons: stray.join('; ') })
   const crossing = await cross(work, source, target)
   if (held.windowMs > 0) await openWayBack(work, crossing)
   await crossWhenReady(work, crossing, async (state) => {
@@ -112,6 +125,7 @@ export async function switchStep(work: StepWork): Promise<void> {
   })
   await crossing.follower.stop()
   await recordMove(workshop.catalog.db, held, { state: 'switched', switched: true, failure: null })
+  await recordMove(workshop.catalog.db, held, { progress: { audited: await auditSwitch(crossing) } })
 }
 
 /** `switched`: opens the new place and leads everybody there; what served the way there is taken away. */
@@ -169,10 +183,10 @@ export async function cancelStep(work: StepWork): Promise<void> {
   const source = endOf(held, 'source')
   const here = await sessions.open(source.place.database, 'cancel')
   await removeStream(here, held, 'source')
-  await clear(work, 'target')
+  const removed = await clear(work, 'target')
   await forgetEnd(here, held, 'source')
   const state = held.switchedAt === null ? 'cancelled' : 'returned'
-  await recordMove(workshop.catalog.db, held, { state, finished: true })
+  await recordMove(workshop.catalog.db, held, { state, finished: true, progress: { ...removed } })
 }
 
 /** `purging`: takes away what is left at the source; the tenant lives at the target. */
@@ -181,22 +195,27 @@ export async function purgeStep(work: StepWork): Promise<void> {
   const target = endOf(held, 'target')
   const there = await sessions.open(target.place.database, 'purge')
   await removeStream(there, held, 'target')
-  await clear(work, 'source')
+  const removed = await clear(work, 'source')
   await forgetEnd(there, held, 'target')
-  await recordMove(workshop.catalog.db, held, { state: 'done', finished: true, failure: null })
+  await recordMove(workshop.catalog.db, held, {
+    state: 'done',
+    finished: true,
+    failure: null,
+    progress: { ...removed },
+  })
 }
 
 /** One end, with its stream, if it is still there. */
-async function clear(work: StepWork, role: EndRole): Promise<void> {
+async function clear(work: StepWork, role: EndRole): Promise<Pick<MoveProgress, 'removed'>> {
   const { workshop, held, sessions } = work
   const database = role === 'source' ? held.sourceDatabase : held.targetDatabase
   // An earlier attempt has come so far.
-  if (database === null) return
+  if (database === null) return {}
   const end = endOf(held, role)
   if (database.ready && (await isOpen(workshop, database))) {
     await removeStream(await sessions.open(database, 'purge'), held, role)
-  } else if (end.strategy !== 'database') return
-  await removePlace(work, end)
+  } else if (end.strategy !== 'database') return {}
+  return { removed: await removePlace(work, end) }
 }
 
 /** What is written at an end from now on; the publication first, because the slot looks at those of its own time. */
@@ -256,7 +275,7 @@ async function openWayBack(work: StepWork, { to, tables, here }: Crossing): Prom
 
 /** Compares everything, and cuts over when the tenant's writes leave room for it. */
 async function crossWhenReady(
-  { workshop, held, reporter }: StepWork,
+  { workshop, held, sessions, reporter }: StepWork,
   crossing: Crossing,
   switchOver: (state: OpenState) => Promise<void>,
 ): Promise<void> {
@@ -292,12 +311,13 @@ async function crossWhenReady(
         continue
       }
       // Beside nobody who changes the tenant or the tables.
-      await withTenantLocked(workshop, held.tenantId, { apart: true }, async (tenant) => {
+      await withTenantLocked(workshop, held.tenantId, { apart: true }, async (tenant, { assertHeld }) => {
         const state = openStateOf(tenant)
         if (fingerprintOf(await readSameTables(crossing)) !== fingerprintOf(crossing.tables)) {
           throw new TablesChanged('a migration has come between')
         }
         await follower.reachNow(here)
+        await assertHeld()
         const startedAt = performance.now()
         await switchOver(state)
         reporter.tell({ lockedMs: Math.round(performance.now() - startedAt), cutoversFailed: failed })
@@ -308,6 +328,7 @@ async function crossWhenReady(
       if (++failed > limits.cutoversMax) throw stalled(held, 'transactions of the tenant do not end')
       reporter.tell({ cutoversFailed: failed })
       await sleep(limits.cutoverPauseMs)
+      await renewLocker(sessions, crossing)
     }
   }
 }

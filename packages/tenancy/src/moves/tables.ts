@@ -24,6 +24,8 @@ export interface MovedTable {
     readonly column: string
     readonly sequence: string
     readonly ascending: boolean
+    /** Sessions draw several ids at once. */
+    readonly cached: boolean
   }[]
 }
 
@@ -45,7 +47,7 @@ export async function readTables(client: pg.ClientBase, schema: string): Promise
                from pg_index join pg_attribute on attrelid = indrelid and attnum = any (indkey)
               where indrelid = class.oid and indisprimary), '[]') as key,
             coalesce((select json_agg(json_build_object(
-                      'column', attname, 'ascending', seqincrement > 0,
+                      'column', attname, 'ascending', seqincrement > 0, 'cached', seqcache > 1,
                       'sequence', sequence.oid::regclass::text) order by attname)
                from pg_depend
                join pg_attribute on attrelid = refobjid and attnum = refobjsubid

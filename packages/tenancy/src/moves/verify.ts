@@ -12,10 +12,10 @@ import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { type Move, streamNames } from '../move.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { TablesChanged } from './begin-anew.ts'
+import { BeginAnew } from './begin-anew.ts'
 import { evict } from './drive.ts'
 import { endOf } from './end.ts'
-import { compareAtMarker, Occupied } from './rehearse.ts'
+import { compareAtMarker, Occupied, renewLocker } from './rehearse.ts'
 import { withSessions } from './session.ts'
 import { cross, type StepWork } from './steps.ts'
 import { isSlotUsable } from './stream/slot.ts'
@@ -51,7 +51,7 @@ export async function verifyMove(
   } catch (error) {
     // Who takes a move over ends the connections of whoever had it: that is then the reason.
     await recordMove(db, held, { progress: {} })
-    if (!(error instanceof TablesChanged)) throw error
+    if (!(error instanceof BeginAnew)) throw error
     throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason: error.message }, { cause: error })
   }
 }
@@ -77,6 +77,7 @@ async function compare(
     } catch (error) {
       if (!(error instanceof Occupied)) throw error
       await sleep(limits.cutoverPauseMs)
+      await renewLocker(sessions, crossing)
     }
   }
   throw new QuickScaleError('MOVE_STALLED', {

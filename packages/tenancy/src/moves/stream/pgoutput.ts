@@ -17,19 +17,24 @@ export interface Relation {
   readonly columns: readonly string[]
 }
 
+interface Sized {
+  /** Of the message, as the server has sent it. */
+  readonly bytes: number
+}
+
 export type Message =
   | { readonly kind: 'begin' }
   | { readonly kind: 'commit'; readonly endLsn: string }
   | { readonly kind: 'relation'; readonly relation: Relation }
-  | { readonly kind: 'insert'; readonly relation: Relation; readonly row: readonly Value[] }
-  | {
+  | (Sized & { readonly kind: 'insert'; readonly relation: Relation; readonly row: readonly Value[] })
+  | (Sized & {
       readonly kind: 'update'
       readonly relation: Relation
       /** The row's key before, when it changed: all columns, those outside the key null. */
       readonly old: readonly Value[] | null
       readonly row: readonly Value[]
-    }
-  | { readonly kind: 'delete'; readonly relation: Relation; readonly old: readonly Value[] }
+    })
+  | (Sized & { readonly kind: 'delete'; readonly relation: Relation; readonly old: readonly Value[] })
   | { readonly kind: 'marker'; readonly content: string }
   | { readonly kind: 'other' }
 
@@ -66,18 +71,18 @@ export class RowTexts extends AbstractPlugin<{ publication: string }> {
       case 'I': {
         const relation = this.#relation(reader)
         reader.skip(1)
-        return { kind: 'insert', relation, row: reader.row() }
+        return { kind: 'insert', relation, row: reader.row(), bytes: buffer.length }
       }
       case 'U': {
         const relation = this.#relation(reader)
         const old = String.fromCharCode(reader.byte()) === 'N' ? null : reader.row()
         if (old !== null) reader.skip(1)
-        return { kind: 'update', relation, old, row: reader.row() }
+        return { kind: 'update', relation, old, row: reader.row(), bytes: buffer.length }
       }
       case 'D': {
         const relation = this.#relation(reader)
         reader.skip(1)
-        return { kind: 'delete', relation, old: reader.row() }
+        return { kind: 'delete', relation, old: reader.row(), bytes: buffer.length }
       }
       case 'M': {
         reader.skip(1 + 8)

@@ -28,6 +28,16 @@ create table thing (
 );
 create index thing_tags on thing using gin (tags);
 
+-- Keys that the log writes in another way than a cast to text.
+create table host (
+  active boolean not null,
+  code character(6) not null,
+  address inet not null,
+  large text,
+  uses integer not null default 0,
+  primary key (active, code, address)
+);
+
 create table event (
   id bigint not null,
   at date not null,
