@@ -36,6 +36,8 @@ describe.each(strategies)('the crm over the %s strategy', (strategy) => {
   describe('records', testRecords)
   describe('filters', testFilters)
   describe('stages', testStages)
+  describe('many deals', testBulk)
+  describe('the dashboard', testDashboard)
 })
 
 function testRecords() {
@@ -236,5 +238,123 @@ function testStages() {
       expect([answer.status, answer.body.code]).toEqual([422, 'RULE_VIOLATED'])
     }
     expect((await stagesOf('one')).map(({ id }) => id)).toEqual(stage_ids)
+  })
+}
+
+async function makeDeals(slug: string, amounts: readonly (string | null)[]) {
+  const [stage] = await stagesOf(slug)
+  const deal = { title: 'Many', contact_id: ids.contact, stage_id: stage?.id, owner_id: ids.member }
+  const made = []
+  for (const amount of amounts) made.push((await create(`/t/${slug}/deals`, { ...deal, amount })).id)
+  return made
+}
+
+const read = async (slug: string, deals: readonly unknown[]) => {
+  const answers = []
+  for (const id of deals) answers.push((await call('GET', `/t/${slug}/deals/${id}`)).body)
+  return answers.map(({ stage_name, probability }) => [stage_name, probability])
+}
+
+function testBulk() {
+  it('go to a stage, are marked won and marked lost, all at once', async () => {
+    const deal_ids = await makeDeals('one', ['1', '2'])
+    const stages = await stagesOf('one')
+    const stage = stages.find(({ name }) => name === 'Negotiation')
+    const moved = await call('POST', '/t/one/deals/bulk/stage', { deal_ids, stage_id: stage?.id })
+    expect(moved.body).toEqual({ updated: 2, stage_id: stage?.id })
+    expect(await read('one', deal_ids)).toEqual([
+      ['Negotiation', 50],
+      ['Negotiation', 50],
+    ])
+    expect((await call('POST', '/t/one/deals/bulk/won', { deal_ids })).body.updated).toBe(2)
+    expect(await read('one', deal_ids)).toEqual([
+      ['Closed-Won', 100],
+      ['Closed-Won', 100],
+    ])
+    await call('POST', '/t/one/deals/bulk/lost', { deal_ids: deal_ids.slice(1) })
+    expect(await read('one', deal_ids)).toEqual([
+      ['Closed-Won', 100],
+      ['Closed-Lost', 0],
+    ])
+  })
+
+  it('stay in their stage when none has the outcome', async () => {
+    const won = (await stagesOf('two')).find(({ outcome }) => outcome === 'won')
+    await call('PATCH', `/t/two/stages/${won?.id}`, { outcome: null })
+    const deal_ids = await makeDeals('two', ['1'])
+    expect((await call('POST', '/t/two/deals/bulk/won', { deal_ids })).body).toEqual({
+      updated: 1,
+      stage_id: null,
+    })
+    expect(await read('two', deal_ids)).toEqual([['Prospecting', 100]])
+  })
+
+  it('are all left alone when one of them is of another tenant, or the stage is', async () => {
+    const own = await makeDeals('one', ['1'])
+    const foreign = await makeDeals('two', ['1'])
+    const [stage] = await stagesOf('one')
+    const [foreignStage] = await stagesOf('two')
+    const deal_ids = [...own, ...foreign]
+    for (const [path, payload, status] of [
+      ['stage', { deal_ids, stage_id: stage?.id }, 404],
+      ['won', { deal_ids }, 404],
+      ['lost', { deal_ids }, 404],
+      ['stage', { deal_ids: own, stage_id: foreignStage?.id }, 422],
+      ['won', { deal_ids: [] }, 400],
+      ['won', { deal_ids: [own[0], own[0]] }, 400],
+      ['lost', { deal_ids: own, stage_id: stage?.id }, 400],
+    ] as const) {
+      expect((await call('POST', `/t/one/deals/bulk/${path}`, payload)).status, path).toBe(status)
+    }
+    expect(await read('one', own)).toEqual([[stage?.name, 50]])
+    expect(await read('two', foreign)).toEqual([['Prospecting', 50]])
+  })
+}
+
+function testDashboard() {
+  it('shows totals, stages, values and what is new, of this tenant only', async () => {
+    await installation.tenancy.tenants.create({ slug: 'figures', name: 'Figures', plan: 'only' })
+    const empty = await call('GET', '/t/figures/crm/dashboard')
+    expect(empty.body).toMatchObject({ total_deals: 0, pipeline_value: '0', recent_deals: [] })
+    await installation.tenancy.members.put('figures', { userId: ids.member, name: 'Ann', role: 'owner' })
+    await installation.tenancy.members.deliver()
+    const company = await create('/t/figures/companies', { name: 'C' })
+    const person = { first_name: 'A', last_name: 'B', email: 'a@b.example', company_id: company.id }
+    const contact = await create('/t/figures/contacts', person)
+    const [stage] = await stagesOf('figures')
+    const deal = { title: 'D', contact_id: contact.id, stage_id: stage?.id, owner_id: ids.member }
+    const made = []
+    for (const values of [
+      { amount: '999999999999.99', probability: 50 },
+      { amount: '999999999999.99', probability: 10 },
+      { amount: null },
+      { amount: '7' },
+      { amount: '9' },
+      { amount: '1' },
+    ]) {
+      made.push((await create('/t/figures/deals', { ...deal, ...values })).id)
+    }
+    await call('POST', '/t/figures/deals/bulk/won', { deal_ids: made.slice(3, 5) })
+    await call('POST', '/t/figures/deals/bulk/lost', { deal_ids: made.slice(5) })
+    const { status, body } = await call('GET', '/t/figures/crm/dashboard')
+    expect([status, body]).toMatchObject([
+      200,
+      {
+        total_companies: 1,
+        total_contacts: 1,
+        total_deals: 6,
+        pipeline_value: '1999999999999.98',
+        weighted_value: '599999999999.99',
+        won_value: '16.00',
+        deals_by_stage: [
+          { name: 'Prospecting', deal_count: 3, value: '1999999999999.98', outcome: null },
+          { name: 'Negotiation', deal_count: 0, value: '0' },
+          { name: 'Closed-Won', deal_count: 2, value: '16.00', outcome: 'won' },
+          { name: 'Closed-Lost', deal_count: 1, value: '1.00', outcome: 'lost' },
+        ],
+        recent_contacts: [{ id: contact.id, deal_count: 6 }],
+      },
+    ])
+    expect(Object(body.recent_deals).map(({ id }: { id: string }) => id)).toEqual(made.slice(1).reverse())
   })
 }

@@ -18,7 +18,7 @@ export interface DemoData {
   readonly companies: readonly (Insertable<CompanyTable> & { id: string })[]
   readonly contacts: readonly (Insertable<ContactTable> & { id: string })[]
   readonly deals: readonly (Insertable<DealTable> & { id: string })[]
-  readonly posts: readonly (Insertable<PostTable> & { id: string })[]
+  readonly posts: readonly (Insertable<PostTable> & { id: string; published_date: Date | null })[]
 }
 
 /** The demo's last day: a constant, so that every machine generates the same rows. */

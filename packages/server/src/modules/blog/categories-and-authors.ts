@@ -4,7 +4,14 @@ import { readPage } from '../../http/page.ts'
 import { serveResource } from '../../http/resource.ts'
 import { contains } from '../../http/search.ts'
 
-const categoryColumns = ['id', 'name', 'slug', 'created_at'] as const
+const categoryColumns = [
+  'id',
+  'name',
+  'slug',
+  'description',
+  sql<number>`(select count(*)::int from posts where posts.category_id = categories.id)`.as('post_count'),
+  'created_at',
+] as const
 const authorColumns = ['id', 'name', 'member_id', 'bio', 'created_at'] as const
 
 export const categories = serveResource({

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
+import { text } from '../../api/index.ts'
 import { defineModule } from '../module.ts'
 import { blogRoutes } from './routes.ts'
 
@@ -24,6 +25,19 @@ export const blog = defineModule({
       message: 'must not be empty once the post is published',
     },
   },
-  options: z.strictObject({}),
+  options: z.strictObject({
+    /** The title of a tenant's feed. */
+    feedTitle: text(200).default('Blog'),
+    /**
+     * Where readers find a tenant's blog, with `:tenant` for its key; posts are below `/posts/<slug>`. Null: the
+     * blog of this server.
+     */
+    siteUrl: z
+      .url({ protocol: /^https?$/ })
+      .max(500)
+      .transform((url) => url.replace(/\/$/, ''))
+      .nullable()
+      .default(null),
+  }),
   routes: blogRoutes,
 })

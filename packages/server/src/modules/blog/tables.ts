@@ -1,4 +1,4 @@
-import type { ColumnType, Generated } from 'kysely'
+import type { ColumnType, Generated, RawBuilder } from 'kysely'
 import type { MemberId } from '../teams/index.ts'
 
 export interface PostTable {
@@ -6,17 +6,24 @@ export interface PostTable {
   title: string
   slug: string
   content: Generated<string>
+  excerpt: string | null
   author_id: MemberId
-  published_date: Date | null
+  published_date: ColumnType<
+    Date | null,
+    Date | RawBuilder<Date> | null | undefined,
+    Date | RawBuilder<Date> | null
+  >
   category_id: string | null
   author_profile_id: string | null
   created_at: ColumnType<Date, Date | undefined, never>
+  updated_at: ColumnType<Date, Date | undefined, RawBuilder<Date>>
 }
 
 export interface CategoryTable {
   id: Generated<string>
   name: string
   slug: string
+  description: Generated<string>
   created_at: ColumnType<Date, Date | undefined, never>
 }
 

@@ -12,7 +12,8 @@ export const contactName = sql<string>`contacts.first_name || ' ' || contacts.la
 
 // Subqueries rather than joins: they serve SELECT and RETURNING alike, and a page looks up what belongs to its own rows
 // only, whatever the planner believes about the sizes. The foreign key makes sure that there is a company.
-const columns = [
+/** Of a row of `contacts`; the dashboard shows them too. */
+export const contactColumns = [
   'id',
   'first_name',
   'last_name',
@@ -40,7 +41,7 @@ async function readContacts(
   search: string | undefined,
   { status, company_id, tags = [] }: Filters,
 ) {
-  let query = db.selectFrom('contacts').select(columns)
+  let query = db.selectFrom('contacts').select(contactColumns)
   if (search !== undefined) query = query.where(matches(search))
   if (status !== undefined) query = query.where('status', '=', status)
   if (company_id !== undefined) query = query.where('company_id', '=', company_id)
@@ -77,15 +78,15 @@ export const contacts = serveResource({
     last_contacted_at: { column: 'contacts.last_contacted_at', order: 'desc', nullable: true },
   },
   readPage: readContacts,
-  find: (db, id) => db.selectFrom('contacts').select(columns).where('id', '=', id).executeTakeFirst(),
+  find: (db, id) => db.selectFrom('contacts').select(contactColumns).where('id', '=', id).executeTakeFirst(),
   insert: (db, values) =>
-    db.insertInto('contacts').values(values).returning(columns).executeTakeFirstOrThrow(),
+    db.insertInto('contacts').values(values).returning(contactColumns).executeTakeFirstOrThrow(),
   update: (db, id, change) =>
     db
       .updateTable('contacts')
       .set({ ...change, updated_at: sql<Date>`now()` })
       .where('id', '=', id)
-      .returning(columns)
+      .returning(contactColumns)
       .executeTakeFirst(),
   remove: async (db, id) =>
     (await db.deleteFrom('contacts').where('id', '=', id).executeTakeFirst()).numDeletedRows > 0n,

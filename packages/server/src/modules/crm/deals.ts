@@ -12,7 +12,8 @@ import { hasTags, tagNames } from './tagged.ts'
 
 const ofContact = sql`from contacts where contacts.id = deals.contact_id`
 
-const dealColumns = [
+/** Of a row of `deals`; the dashboard shows them too. */
+export const dealColumns = [
   'id',
   'title',
   'amount',

@@ -1,8 +1,10 @@
 import type { ResourceOptions } from '../../http/resource.ts'
 import type { Route } from '../../http/route.ts'
 import { serveTags, serveTagsOf } from '../../http/tags.ts'
+import { bulkRoutes } from './bulk.ts'
 import { companies } from './companies.ts'
 import { contacts } from './contacts.ts'
+import { dashboard } from './dashboard.ts'
 import { deals } from './deals.ts'
 import { noteRoutes } from './notes.ts'
 import { reorderStages, stages } from './stages.ts'
@@ -16,5 +18,7 @@ export function crmRoutes(options: ResourceOptions): readonly Route[] {
     ...noteRoutes(options),
     ...stages(options, { write: 'admin' }),
     reorderStages,
+    ...bulkRoutes,
+    dashboard,
   ]
 }

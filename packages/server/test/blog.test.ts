@@ -1,0 +1,209 @@
+import type { Strategy } from '@quickscale/tenancy'
+import type { InjectOptions } from 'fastify'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { writeFeed } from '../src/modules/blog/feed.ts'
+import { excerptOf, renderMarkdown, slugOf } from '../src/modules/blog/markdown.ts'
+import { send } from './support/client.ts'
+import { installApplication, type TestInstallation } from './support/installation.ts'
+import { fillTenants, ids } from './support/two-tenants.ts'
+
+const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
+
+let installation: TestInstallation
+
+const call = (method: NonNullable<InjectOptions['method']>, url: string, payload?: object) =>
+  send(installation.app, payload === undefined ? { method, url } : { method, url, payload })
+
+const create = async (url: string, payload: object) => {
+  const created = await call('POST', url, payload)
+  expect(created.status, created.text).toBe(201)
+  return created.body
+}
+
+const titles = async (url: string) => (await call('GET', url)).body.items?.map(({ title }) => title)
+
+const author_id = ids.member
+
+describe.each(strategies)('the blog over the %s strategy', (strategy) => {
+  beforeAll(async () => {
+    installation = await installApplication(inject('databaseUrl'), strategy)
+    await fillTenants(installation.tenancy)
+  })
+  afterAll(() => installation.remove())
+
+  describe('posts', testPosts)
+  describe('readers', testReaders)
+  describe('a program', testPublishing)
+})
+
+function testPosts() {
+  it('are drafts, are published, and are taken back', async () => {
+    const draft = await create('/t/one/posts', {
+      title: 'Über Öl & Äpfel!',
+      content: '*Oil* and apples',
+      author_id,
+    })
+    expect(draft).toMatchObject({
+      slug: 'uber-ol-apfel',
+      excerpt: 'Oil and apples',
+      status: 'draft',
+      published_date: null,
+      tag_names: [],
+    })
+    const url = `/t/one/posts/${draft.id}`
+    const published = (await call('PATCH', url, { status: 'published', excerpt: 'Own words' })).body
+    expect(published).toMatchObject({ status: 'published', excerpt: 'Own words' })
+    const again = (await call('PATCH', url, { status: 'published' })).body
+    expect(again.published_date).toBe(published.published_date)
+    expect((await call('PATCH', url, { status: 'draft', excerpt: null })).body).toMatchObject({
+      published_date: null,
+      excerpt: 'Oil and apples',
+    })
+    const later = (await call('PATCH', url, { published_date: '2999-01-01T00:00:00Z' })).body
+    expect(later.status).toBe('draft')
+    expect((await call('GET', '/t/one/blog/posts/uber-ol-apfel')).status).toBe(404)
+    expect((await call('PATCH', url, { status: 'published' })).body.status).toBe('published')
+  })
+
+  it('are refused without a slug that can be, and with two words on when', async () => {
+    const untitled = await call('POST', '/t/one/posts', { title: '株式会社', content: 'x', author_id })
+    expect([untitled.status, untitled.body.errors]).toMatchObject([400, [{ path: '/slug' }]])
+    const both = { title: 'x', content: 'x', author_id, status: 'published', published_date: null }
+    expect((await call('POST', '/t/one/posts', both)).status).toBe(400)
+    expect((await call('POST', '/t/one/posts', { title: 'x', content: 'x' })).body.errors).toMatchObject([
+      { path: '/author_id' },
+    ])
+  })
+
+  it('are filtered by state, category, author and tags', async () => {
+    const category = await create('/t/one/categories', { name: 'Filter', slug: 'filter', description: 'd' })
+    const tag = await create('/t/one/blog-tags', { name: 'filter' })
+    const post = { content: 'x', author_id, category_id: category.id }
+    const { id } = await create('/t/one/posts', { ...post, title: 'Filter A', status: 'published' })
+    await create('/t/one/posts', { ...post, title: 'Filter B' })
+    await call('PUT', `/t/one/posts/${id}/tags/${tag.id}`)
+    const url = `/t/one/posts?sort=title&category_id=${category.id}`
+    expect(await titles(url)).toEqual(['Filter A', 'Filter B'])
+    expect(await titles(`${url}&status=draft`)).toEqual(['Filter B'])
+    expect(await titles(`${url}&status=published&author_id=${author_id}`)).toEqual(['Filter A'])
+    expect(await titles(`${url}&tags=${tag.id}`)).toEqual(['Filter A'])
+    expect((await call('GET', `/t/one/categories/${category.id}`)).body.post_count).toBe(2)
+    for (const filter of [`category_id=${category.id}`, `tags=${tag.id}`, `author_id=${tag.id}`])
+      expect((await call('GET', `/t/two/posts?${filter}`)).status).toBe(404)
+  })
+}
+
+function testReaders() {
+  it('see what is published, rendered and harmless, and no draft', async () => {
+    const profile = await create('/t/one/author-profiles', { name: 'Pen', bio: 'Writes.' })
+    const content = '# Hello\n\n<script>alert(1)</script> [x](javascript:alert(1)) **bold**'
+    const values = { title: 'Read me', content, author_id, author_profile_id: profile.id }
+    const { id } = await create('/t/one/posts', { ...values, status: 'published' })
+    await create('/t/one/posts', { ...values, title: 'Hidden' })
+    const read = await call('GET', '/t/one/blog/posts/read-me')
+    expect(read.body).toMatchObject({ title: 'Read me', author: 'Pen', author_bio: 'Writes.' })
+    expect(read.body.html).toContain('<h1>Hello</h1>')
+    expect(read.body.html).not.toMatch(/<script|href="javascript/)
+    expect(read.headers.etag).toBeDefined()
+    const { items } = (await call('GET', '/t/one/blog/posts?limit=100')).body
+    expect(items?.map((item) => item.id)).toContain(id)
+    expect(items?.map(({ title }) => title)).not.toContain('Hidden')
+    expect(items?.[0]).not.toHaveProperty('content')
+    for (const url of [
+      '/t/one/blog/posts/hidden',
+      '/t/two/blog/posts/read-me',
+      '/t/nobody/blog/posts/read-me',
+    ])
+      expect((await call('GET', url)).status).toBe(404)
+  })
+
+  it('get a feed of this tenant, well-formed whatever is in it', async () => {
+    await create('/t/one/posts', {
+      title: 'A < B & "C" ]]>',
+      content: 'x',
+      author_id,
+      slug: 'feed',
+      status: 'published',
+    })
+    const feed = await call('GET', '/t/one/blog/feed.xml')
+    expect([feed.status, feed.type]).toEqual([200, 'application/rss+xml; charset=utf-8'])
+    expect(feed.text).toContain('<title>A &lt; B &amp; "C" ]]&gt;</title>')
+    expect(feed.text).toContain('/t/one/blog/posts/feed</link>')
+    expect(feed.text).not.toContain('Hidden')
+    expect((await call('GET', '/t/two/blog/feed.xml')).text).not.toContain('/posts/feed<')
+  })
+}
+
+function testPublishing() {
+  it('publishes in one request, and is told when the slug is taken', async () => {
+    await create('/t/one/categories', { name: 'News', slug: 'news' })
+    const body = {
+      title: 'Shipped',
+      content: 'It *works*.',
+      category: 'news',
+      tags: ['b', 'a', 'b'],
+      author_id,
+    }
+    const made = await call('POST', '/t/one/blog/publish', body)
+    expect([made.status, made.body]).toMatchObject([
+      201,
+      { slug: 'shipped', status: 'published', category_name: 'News', tag_names: ['a', 'b'] },
+    ])
+    expect(made.headers.location).toBe(`/t/one/posts/${made.body.id}`)
+    expect((await call('GET', String(made.headers.location))).body).toEqual(made.body)
+    const again = await call('POST', '/t/one/blog/publish', { ...body, tags: ['only now'] })
+    expect([again.status, again.body]).toMatchObject([409, { code: 'CONFLICT', errors: [{ path: '/slug' }] }])
+    expect((await call('GET', '/t/one/blog-tags?q=only')).body.items).toEqual([])
+    const foreign = await call('POST', '/t/two/blog/publish', body)
+    expect([foreign.status, foreign.body.errors]).toMatchObject([422, [{ path: '/category' }]])
+  })
+}
+
+describe('Markdown', () => {
+  it.each([
+    ['<img src=x onerror=alert(1)>'],
+    ['[a](javascript:alert(1))'],
+    ['[a](data:text/html,x)'],
+    ['![a](javascript:alert(1))'],
+    ['[a](//evil.example)'],
+    ['<svg><script>alert(1)</script></svg>'],
+    ['<style>body{display:none}</style>'],
+    ['[a](&#106;avascript:alert(1))'],
+    ['`<script>`'],
+  ])('of %s is rendered without anything that runs', (content) => {
+    expect(renderMarkdown(content)).not.toMatch(
+      /<(script|style|svg|iframe|object)|<[^>]*\s(on\w+=|(href|src)="(javascript|data|\/\/))/i,
+    )
+  })
+
+  it('keeps headings, lists, tables, links and images', () => {
+    const html = renderMarkdown(
+      '# T\n\n- [a](https://a.example)\n\n![i](https://a.example/i.png)\n\n|a|\n|-|\n|b|',
+    )
+    for (const part of [
+      '<h1>T</h1>',
+      '<li>',
+      '<table>',
+      'rel="nofollow noopener"',
+      '<img src="https://a.example/i.png"',
+    ])
+      expect(html).toContain(part)
+  })
+
+  it('has an excerpt of whole words, without marks', () => {
+    expect(excerptOf('# A\n\nb **c** & [d](https://x.example) <e>')).toBe('A b c & d <e>')
+    const long = excerptOf('word '.repeat(200))
+    expect(long).toMatch(/word…$/)
+    expect(long.length).toBeLessThanOrEqual(301)
+  })
+
+  it('gives slugs of titles', () => {
+    expect(slugOf('  Crème Brûlée, 2 Ways! ')).toBe('creme-brulee-2-ways')
+    expect(slugOf('株式会社')).toBe('')
+    expect(slugOf(`${'a'.repeat(99)} b`)).toBe('a'.repeat(99))
+  })
+
+  it('of control characters makes no broken feed', () => {
+    expect(writeFeed({ title: 'a\u0001b', link: 'l', description: 'd' }, [])).toContain('<title>ab</title>')
+  })
+})
