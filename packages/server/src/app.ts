@@ -128,6 +128,9 @@ function createServer({ logger }: AppOptions, meanings: ConstraintMeanings): Fas
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.removeContentTypeParser('text/plain')
+  app.addContentTypeParser(/^image\/(jpeg|png|webp|gif)$/, { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  )
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, meanings))
   app.setNotFoundHandler((request) => {
     throw new ProblemError(404, 'ROUTE_UNKNOWN', `There is no ${request.method} at this address`)

@@ -1,6 +1,9 @@
 /** Every bound of the application in one place; units are in the names. */
 export const limits = {
   bodyBytesMax: 1024 * 1024,
+  /** A picture that is uploaded. */
+  pictureBytesMax: 8 * 1024 * 1024,
+  picturePixelsMax: 50_000_000,
   /** How long requests that are being answered may go on when the process is asked to stop. */
   shutdownMs: 10_000,
   /** How long a readiness check may take. */

@@ -1,6 +1,8 @@
 import type { Strategy } from '@quickscale/tenancy'
 import type { InjectOptions } from 'fastify'
+import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { limits } from '../src/limits.ts'
 import { writeFeed } from '../src/modules/blog/feed.ts'
 import { excerptOf, renderMarkdown, slugOf } from '../src/modules/blog/markdown.ts'
 import { send } from './support/client.ts'
@@ -33,6 +35,7 @@ describe.each(strategies)('the blog over the %s strategy', (strategy) => {
 
   describe('posts', testPosts)
   describe('readers', testReaders)
+  describe('pictures', testPictures)
   describe('a program', testPublishing)
 })
 
@@ -156,6 +159,98 @@ function testPublishing() {
     expect((await call('GET', '/t/one/blog-tags?q=only')).body.items).toEqual([])
     const foreign = await call('POST', '/t/two/blog/publish', body)
     expect([foreign.status, foreign.body.errors]).toMatchObject([422, [{ path: '/category' }]])
+  })
+}
+
+function testPictures() {
+  const upload = (
+    slug: string,
+    payload: Buffer | string,
+    type = 'image/png',
+    query = 'filename=a.png&alt=Red',
+  ) =>
+    send(installation.app, {
+      method: 'POST',
+      url: `/t/${slug}/media?${query}`,
+      headers: { 'content-type': type },
+      payload,
+    })
+  const draw = (width: number, height: number) =>
+    sharp({ create: { width, height, channels: 3, background: 'red' } })
+      .withExif({ IFD0: { Copyright: 'secret place' } })
+      .png()
+      .toBuffer()
+
+  it('are kept in three sizes, without what they carry along, and shown to everybody', async () => {
+    const picture = await draw(1_600, 900)
+    expect(picture.includes('secret place')).toBe(true)
+    const made = await upload('one', picture)
+    expect([made.status, made.body], made.text).toMatchObject([
+      201,
+      { filename: 'a.png', alt: 'Red', uploaded_by: null },
+    ])
+    const files: { variant: string; url: string; content_type: string; width: number; height: number }[] =
+      Object(made.body).files
+    expect(Object.fromEntries(files.map(({ variant, width, height }) => [variant, [width, height]]))).toEqual(
+      {
+        original: [1_600, 900],
+        medium: [800, 450],
+        small: [300, 169],
+      },
+    )
+    for (const { url, content_type, width } of files) {
+      const shown = await installation.app.inject({ url })
+      expect([shown.statusCode, shown.headers['content-type']]).toEqual([200, content_type])
+      expect((await sharp(shown.rawPayload).metadata()).width).toBe(width)
+      expect(shown.rawPayload.includes('secret place')).toBe(false)
+      const again = await installation.app.inject({
+        url,
+        headers: { 'if-none-match': String(shown.headers.etag) },
+      })
+      expect(again.statusCode).toBe(304)
+    }
+    const url = String(made.headers.location)
+    for (const path of [url, `/t/one/blog/media/${made.body.id}/small`])
+      expect((await call('GET', path.replace('one', 'two'))).status).toBe(404)
+    expect((await call('DELETE', url.replace('one', 'two'))).status).toBe(404)
+    const post = {
+      title: 'Pictured',
+      content: 'x',
+      author_id,
+      status: 'published',
+      featured_image_id: made.body.id,
+    }
+    expect((await call('POST', '/t/two/posts', post)).body.errors).toMatchObject([
+      { path: '/featured_image_id' },
+    ])
+    const { id } = await create('/t/one/posts', post)
+    expect((await call('GET', '/t/one/blog/posts/pictured')).body).toMatchObject({
+      featured_image_id: made.body.id,
+      featured_image_alt: 'Red',
+    })
+    expect((await call('PATCH', url, { alt: 'Very red' })).body.alt).toBe('Very red')
+    expect((await call('GET', '/t/one/media?q=very')).body.items?.map((item) => item.id)).toEqual([
+      made.body.id,
+    ])
+    expect((await call('DELETE', url)).status).toBe(204)
+    expect((await call('GET', `/t/one/posts/${id}`)).body.featured_image_id).toBeNull()
+  })
+
+  it('are refused when they are none, too large, or too many pixels', async () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>alert(1)</script></svg>'
+    const picture = await draw(10, 10)
+    for (const [status, code, answer] of [
+      [422, 'MEDIA_UNREADABLE', await upload('one', svg)],
+      [422, 'MEDIA_UNREADABLE', await upload('one', picture.subarray(0, 60))],
+      [422, 'MEDIA_UNREADABLE', await upload('one', await draw(9_000, 9_000))],
+      [415, 'INVALID_MEDIA_TYPE', await upload('one', svg, 'image/svg+xml')],
+      [415, 'INVALID_MEDIA_TYPE', await upload('one', '{}', 'application/json')],
+      [413, 'BODY_TOO_LARGE', await upload('one', Buffer.alloc(limits.pictureBytesMax + 1))],
+      [400, 'VALIDATION_FAILED', await upload('one', picture, 'image/png', 'alt=x')],
+    ] as const) {
+      expect([answer.status, answer.body.code]).toEqual([status, code])
+    }
+    expect((await call('GET', '/t/one/media')).body.items).toEqual([])
   })
 }
 

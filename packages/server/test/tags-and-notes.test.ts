@@ -180,6 +180,9 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     if (left === undefined || right === undefined) throw new Error('two tenants were made')
     // Both get the rows of one of them, ids included.
     await left.query("insert into idempotency_key (actor, key, request) values ('ann', 'k', '\\x00')")
+    await left.query(`with made as (insert into media (filename) values ('a.png') returning id)
+      insert into media_file (media_id, variant, content_type, width, height, data)
+      select id, 'small', 'image/webp', 1, 1, '\\x00' from made`)
     const stages = await left.query('select id, name, position from stages')
     await right.transaction(async (transaction) => {
       for (const table of [
@@ -214,6 +217,8 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       'blog_tags',
       'post_tags',
       'idempotency_key',
+      'media',
+      'media_file',
     ]) {
       const { rows, fields } = await left.query(`select * from ${table}`)
       const columns = fields.map(({ name }) => name).filter((name) => name !== 'tenant_id')
@@ -224,7 +229,7 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       )
     }
     const report = await assertIsolated(left, right)
-    expect(report.tables).toHaveLength(16)
+    expect(report.tables).toHaveLength(18)
   })
 })
 

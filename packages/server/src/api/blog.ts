@@ -26,6 +26,9 @@ export const post = z.object({
   category_id: id.nullable(),
   category_name: z.string().nullable(),
   author_profile_id: id.nullable(),
+  featured_image_id: id.nullable(),
+  /** What it shows here; null: what the picture says of itself. */
+  featured_image_alt: z.string().nullable(),
   tag_names: z.array(z.string()),
   created_at: moment,
   updated_at: moment,
@@ -40,6 +43,8 @@ const postValues = {
   published_date: moment.nullable().optional(),
   category_id: id.nullable().optional(),
   author_profile_id: id.nullable().optional(),
+  featured_image_id: id.nullable().optional(),
+  featured_image_alt: text(200).nullable().optional(),
   /** The caller; admins may name another member. */
   author_id: id.optional(),
 }
@@ -72,6 +77,7 @@ export const publication = z.strictObject({
   category: slug.optional(),
   /** Names; those that are not there yet are made. */
   tags: z.array(text(50)).max(20).optional(),
+  featured_image_id: id.optional(),
   author_id: id.optional(),
 })
 
@@ -85,6 +91,9 @@ export const article = z.object({
   author: z.string().nullable(),
   author_bio: z.string().nullable(),
   category: z.string().nullable(),
+  /** Its files are at `/blog/media/<id>/<variant>`. */
+  featured_image_id: id.nullable(),
+  featured_image_alt: z.string().nullable(),
   tag_names: z.array(z.string()),
   published_date: moment,
 })

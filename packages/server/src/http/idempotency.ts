@@ -121,7 +121,8 @@ function digest({ method, routeOptions, params, query, body }: FastifyRequest): 
   const { slug: _slug, team: _team, ...ids } = Object(params) as Record<string, unknown>
   const { path } = routeOptions.config.declared ?? { path: routeOptions.url }
   return createHash('sha256')
-    .update(JSON.stringify([method, path, ids, query, body]))
+    .update(JSON.stringify([method, path, ids, query, Buffer.isBuffer(body) ? null : body]))
+    .update(Buffer.isBuffer(body) ? body : '')
     .digest()
 }
 

@@ -20,6 +20,8 @@ export const blog = defineModule({
     posts_author_id_fkey: { field: 'author_id', message: 'is not a member of this tenant' },
     post_tags_post_id_fkey: { field: 'id', message: 'is not a post of this tenant' },
     post_tags_tag_id_fkey: { field: 'tag_id', message: 'is not a tag of this tenant' },
+    posts_featured_image_id_fkey: { field: 'featured_image_id', message: 'is not a picture of this tenant' },
+    media_uploaded_by_fkey: { field: 'uploaded_by', message: 'is not a member of this tenant' },
     posts_published_content_check: {
       field: 'content',
       message: 'must not be empty once the post is published',

@@ -36,6 +36,8 @@ const columns = [
   'category_id',
   categoryName.as('category_name'),
   'author_profile_id',
+  'featured_image_id',
+  'featured_image_alt',
   postTagNames.as('tag_names'),
   'created_at',
   'updated_at',

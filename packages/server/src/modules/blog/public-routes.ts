@@ -32,6 +32,9 @@ function selectPublished(db: Database) {
       'slug',
       'content',
       'excerpt',
+      'featured_image_id',
+      sql<string | null>`coalesce(posts.featured_image_alt, (select media.alt from media
+        where media.id = posts.featured_image_id))`.as('featured_image_alt'),
       author.as('author'),
       sql<string | null>`(select author_profiles.bio from author_profiles
         where author_profiles.id = posts.author_profile_id)`.as('author_bio'),

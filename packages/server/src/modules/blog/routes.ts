@@ -2,6 +2,7 @@ import type { Route } from '../../http/route.ts'
 import { serveTags, serveTagsOf } from '../../http/tags.ts'
 import type { Services } from '../module.ts'
 import { authorProfiles, categories } from './categories-and-authors.ts'
+import { mediaRoutes } from './media.ts'
 import { posts } from './posts.ts'
 import { type PublicOptions, publicRoutes } from './public-routes.ts'
 import { publish } from './publish.ts'
@@ -12,6 +13,7 @@ export function blogRoutes(services: Services, options: PublicOptions): readonly
     ...resources.flatMap((resource) => resource(services)),
     ...serveTagsOf({ name: 'posts', links: 'post_tags', owner: 'post_id', tags: 'blog_tags' }),
     publish,
+    ...mediaRoutes(services),
     ...publicRoutes(services, options),
   ]
 }

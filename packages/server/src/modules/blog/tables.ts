@@ -7,6 +7,8 @@ export interface PostTable {
   slug: string
   content: Generated<string>
   excerpt: string | null
+  featured_image_id: string | null
+  featured_image_alt: string | null
   author_id: MemberId
   published_date: ColumnType<
     Date | null,
@@ -42,12 +44,31 @@ export interface BlogTagTable {
   created_at: ColumnType<Date, Date | undefined, never>
 }
 
+interface MediaTable {
+  id: Generated<string>
+  filename: string
+  alt: Generated<string>
+  uploaded_by: string | null
+  created_at: ColumnType<Date, Date | undefined, never>
+}
+
+interface MediaFileTable {
+  media_id: string
+  variant: 'original' | 'medium' | 'small'
+  content_type: string
+  width: number
+  height: number
+  data: Buffer
+}
+
 declare module '@quickscale/tenancy/fastify' {
   interface TenantTables {
     posts: PostTable
     categories: CategoryTable
     author_profiles: AuthorProfileTable
     blog_tags: BlogTagTable
+    media: MediaTable
+    media_file: MediaFileTable
     post_tags: { post_id: string; tag_id: string }
   }
 }
