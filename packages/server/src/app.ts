@@ -61,7 +61,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await documentRoutes(app)
   const services = createServices(app, options)
   const gatekeeper = options.gatekeeper ?? services.gate
-  const mount = { gatekeeper, tenancy, resolution: createResolution(options.resolution ?? {}) }
+  const mount = { gatekeeper, tenancy, resolution: createResolution(options.resolution ?? {}, services.gate) }
   mountRoutes(app, healthRoutes(app, { check: () => tenancy.tenants.list({ limit: 1 }) }), mount)
   // Each in a scope of its own: what a module adds to Fastify is its own affair.
   for (const { routes } of application.modules) {

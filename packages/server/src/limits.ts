@@ -30,6 +30,11 @@ export const limits = {
   /** Open invitations of one organization, and how long each is good. */
   invitationsMax: 200,
   invitationMs: 604_800_000,
+  /** Host names of one organization; how long the DNS may take; how long and of how many what was found is remembered. */
+  domainsMax: 20,
+  dnsMs: 2_000,
+  hostCacheMs: 30_000,
+  hostsCached: 10_000,
   /** Account deletions that one start goes on with. */
   deletionsResumedMax: 1_000,
 } as const

@@ -59,6 +59,8 @@ async function start(signal: AbortSignal, onStarted: OnStarted): Promise<void> {
     application,
     secret: Buffer.from(settings.masterKey, 'base64'),
     baseUrl: `http://localhost:${settings.port}`,
+    // A busy machine makes the demo slow; it is to answer all the same.
+    eventLoopDelayMsMax: 0,
     mailer: createFileMailer(join(settings.directory, 'outbox')),
     logger: createLogger({ level: 'warn', destination: process.stderr }),
   })

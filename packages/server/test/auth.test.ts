@@ -232,6 +232,27 @@ describe('a tenant', () => {
   })
 })
 
+describe('a session', () => {
+  it('can select the organization that requests are about when they name none', async () => {
+    const { headers, id } = await signUp('switcher')
+    const ids: string[] = []
+    for (const strategy of strategies) {
+      await installation.tenancy.members.put(tenantOf(strategy), { userId: id, name: 'S', role: 'viewer' })
+      ids.push((await installation.tenancy.tenants.get(tenantOf(strategy))).id)
+    }
+    expect((await ask('GET', '/organization', { headers })).body.code).toBe('TENANT_MISSING')
+    for (const [index, strategy] of strategies.entries()) {
+      const selected = await ask('POST', `/organizations/${ids[index]}/select`, { headers })
+      const cookie = `${headers.cookie}; ${cookiesOf(selected.headers)}`
+      expect((await ask('GET', '/organization', { headers: { cookie } })).body.slug).toBe(tenantOf(strategy))
+    }
+    const { id: other } = await installation.tenancy.tenants.get('one')
+    expect((await ask('POST', `/organizations/${other}/select`, { headers })).status).toBe(404)
+    const cookie = `${headers.cookie}; quickscale.organization=${other}`
+    expect((await ask('GET', '/organization', { headers: { cookie } })).status).toBe(404)
+  })
+})
+
 describe('the end of an account', () => {
   it('forgets its user in every tenant, and goes on when it was interrupted', async () => {
     const { headers, id } = await signUp('leaver')

@@ -4,20 +4,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Strategy } from '@quickscale/tenancy'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type Answer, send } from './support/client.ts'
+import { type DnsServer, startDnsServer } from './support/dns-server.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
 
 const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
 
 let installation: TestInstallation
+let dns: DnsServer
 let ann: TestPerson
 let ben: TestPerson
 let eve: TestPerson
 
 beforeAll(async () => {
+  dns = await startDnsServer()
   installation = await installApplication(inject('databaseUrl'), 'rls', {
     closed: true,
-    teams: { plans: strategies, defaultPlan: 'rls', organizationsMax: 8 },
+    teams: { plans: strategies, defaultPlan: 'rls', organizationsMax: 8, dnsServers: [dns.address] },
   })
   const { tenancy } = installation
   ;[ann, ben, eve] = [
@@ -26,7 +29,10 @@ beforeAll(async () => {
     await makePerson(tenancy, 'Eve'),
   ]
 })
-afterAll(() => installation.remove())
+afterAll(async () => {
+  await installation.remove()
+  await dns.close()
+})
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 const ask = (who: TestPerson, method: Method, url: string, payload?: object): Promise<Answer> =>
@@ -150,5 +156,54 @@ describe('organizations', () => {
     for (let index = 0; index < 6; index += 1)
       await ask(eve, 'POST', '/organizations', { name: 'x', slug: `many-${index}` })
     expect((await ask(eve, 'POST', '/organizations', wanted)).body.code).toBe('TOO_MANY_ORGANIZATIONS')
+  })
+})
+
+describe('a host name', () => {
+  const host = 'crm.eve.example'
+  const visit = (who: TestPerson, at = host) =>
+    send(installation.app, { url: '/organization', headers: { ...who.headers, host: at } })
+
+  it('leads to whoever shows its token in the DNS, and to nobody before', async () => {
+    const claimed = await ask(eve, 'POST', '/t/eve-inc/domains', { host: 'CRM.Eve.example' })
+    expect(claimed.body).toMatchObject({ host, record: `_quickscale.${host}`, verified_at: null })
+    const verify = (who: TestPerson, slug: string) =>
+      ask(who, 'POST', `/t/${slug}/domains/${host}/verification`)
+    expect((await verify(eve, 'eve-inc')).body.code).toBe('DOMAIN_UNVERIFIED')
+    expect((await visit(eve)).body.code).toBe('TENANT_MISSING')
+    dns.records.set(`_quickscale.${host}`, String(claimed.body.value))
+    expect((await verify(eve, 'eve-inc')).body.verified_at).not.toBeNull()
+    expect((await visit(eve, `${host}:8080`)).body.slug).toBe('eve-inc')
+    expect((await visit(ben)).status).toBe(404)
+    const both = { ...eve.headers, host, 'x-tenant': 'many-0' }
+    expect((await send(installation.app, { url: '/organization', headers: both })).body.code).toBe(
+      'TENANT_AMBIGUOUS',
+    )
+    // Somebody else may claim it, and has it once the DNS says so.
+    const sold = await ask(eve, 'POST', '/t/many-0/domains', { host })
+    expect((await verify(eve, 'many-0')).body.code).toBe('DOMAIN_UNVERIFIED')
+    expect((await visit(eve)).body.slug).toBe('eve-inc')
+    dns.records.set(`_quickscale.${host}`, String(sold.body.value))
+    await verify(eve, 'many-0')
+    expect((await visit(eve)).body.slug).toBe('many-0')
+    expect((await ask(eve, 'DELETE', `/t/many-0/domains/${host}`)).status).toBe(204)
+    expect((await visit(eve)).body.code).toBe('TENANT_MISSING')
+  })
+
+  it.each(['localhost', '127.0.0.1', 'a b.example', 'x.example/..', '-a.example', ''])(
+    'cannot be %j',
+    async (name) => {
+      expect((await ask(eve, 'POST', '/t/eve-inc/domains', { host: name })).status).toBe(400)
+    },
+  )
+})
+
+describe('a request that names no organization', () => {
+  it('is about the header’s, or the credential’s', async () => {
+    const named = { ...eve.headers, 'x-tenant': 'eve-inc' }
+    expect((await send(installation.app, { url: '/organization', headers: named })).body.slug).toBe('eve-inc')
+    const foreign = { ...ben.headers, 'x-tenant': 'eve-inc' }
+    expect((await send(installation.app, { url: '/organization', headers: foreign })).status).toBe(404)
+    expect((await ask(eve, 'GET', '/organization')).body.code).toBe('TENANT_MISSING')
   })
 })

@@ -73,3 +73,17 @@ export const jwks = z.object({ keys: z.array(z.looseObject({ kid: z.string(), kt
 export const twoFactorEnabled = z.object({ totp_uri: z.string(), backup_codes: z.array(z.string()) })
 export const twoFactorCode = z.strictObject({ code: z.string().regex(/^\d{6}$/, 'must have 6 digits') })
 export const done = z.object({ status: z.literal('done') })
+
+const provider = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/)
+export const providerSignIn = z.strictObject({ provider })
+export const providerPage = z.object({ url: z.string() })
+export const providerParameters = z.object({ provider })
+/** What providers send back; they may say more. */
+export const providerCallback = z
+  .object({
+    code: z.string().max(4_000),
+    state: z.string().max(4_000),
+    error: z.string().max(200),
+    iss: z.string().max(500),
+  })
+  .partial()

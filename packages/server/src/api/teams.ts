@@ -58,3 +58,22 @@ export const invitation = z.object({
 export const invitationCreate = z.strictObject({ email: z.email().max(254).toLowerCase(), role })
 export const invitationPage = z.object({ items: z.array(invitation) })
 export const invitationAcceptance = z.strictObject({ token: z.string().min(1).max(200) })
+
+const host = z
+  .string()
+  .toLowerCase()
+  .regex(
+    /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/,
+    'must be a host name like app.example.com',
+  )
+export const domain = z.object({
+  host: z.string(),
+  /** Name and value of the TXT record that proves it. */
+  record: z.string(),
+  value: z.string(),
+  created_at: moment,
+  verified_at: moment.nullable(),
+})
+export const domainPage = z.object({ items: z.array(domain) })
+export const domainCreate = z.strictObject({ host })
+export const domainParameters = z.object({ host })

@@ -19,18 +19,26 @@ export interface Identification {
 export interface Gate extends Gatekeeper {
   find(userId: string): Promise<Person | null>
   identifyBy(identification: Identification): void
+  /** Id of the tenant that has a host name of its own. */
+  findHost(host: string): Promise<string | null>
+  findHostBy(find: (host: string) => Promise<string | null>): void
   admitBy(admit: (key: string, caller: Caller) => Promise<Standing | null>): void
 }
 
 export function createGate(): Gate {
   let identification: Identification | undefined
   let admit: Gatekeeper['admit'] = async () => null
+  let findHost: Gate['findHost'] = async () => null
   return {
     identify: async (request) => (await identification?.identify(request)) ?? null,
     admit: (key, caller) => admit(key, caller),
     find: async (userId) => (await identification?.find(userId)) ?? null,
     identifyBy: (given) => {
       identification = given
+    },
+    findHost: (host) => findHost(host),
+    findHostBy: (given) => {
+      findHost = given
     },
     admitBy: (given) => {
       admit = given

@@ -1,5 +1,5 @@
 import { betterAuth } from 'better-auth'
-import { jwt, twoFactor } from 'better-auth/plugins'
+import { genericOAuth, jwt, twoFactor } from 'better-auth/plugins'
 import { CamelCasePlugin } from 'kysely'
 import { limits } from '../../limits.ts'
 import type { Services } from '../module.ts'
@@ -56,7 +56,9 @@ export function openBetterAuth({ services, options }: Settings) {
           text: `Confirm your e-mail address: ${link('verify-email', token)}`,
         }),
     },
+    socialProviders: socialProviders(options),
     plugins: [
+      genericOAuth({ config: openIdProviders(options) }),
       jwt({
         disableSettingJwtHeader: true,
         jwt: { issuer: baseUrl, audience: baseUrl, expirationTime: `${limits.tokenSeconds}s` },
@@ -64,4 +66,33 @@ export function openBetterAuth({ services, options }: Settings) {
       twoFactor({ issuer: options.appName }),
     ],
   })
+}
+
+/** Providers that better-auth knows by name. */
+function socialProviders({ providers, registration }: AuthOptions) {
+  const known = Object.entries(providers).filter(([, { discoveryUrl }]) => discoveryUrl === undefined)
+  return Object.fromEntries(
+    known.map(([name, { clientId, clientSecret }]) => [
+      name,
+      { clientId, clientSecret, disableSignUp: !registration },
+    ]),
+  )
+}
+
+/** Any other one; what it says of a user counts only with its signature. */
+function openIdProviders({ providers, registration }: AuthOptions) {
+  return Object.entries(providers).flatMap(([providerId, { clientId, clientSecret, discoveryUrl }]) =>
+    discoveryUrl === undefined
+      ? []
+      : {
+          providerId,
+          clientId,
+          clientSecret,
+          discoveryUrl,
+          scopes: ['openid', 'profile', 'email'],
+          pkce: true,
+          requireIdTokenVerification: true,
+          disableSignUp: !registration,
+        },
+  )
 }

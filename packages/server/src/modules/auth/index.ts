@@ -7,6 +7,7 @@ import { credentialRoutes } from './credential-routes.ts'
 import { createIdentification } from './identify.ts'
 import { authOptions } from './options.ts'
 import { passwordRoutes } from './password-routes.ts'
+import { providerRoutes } from './provider-routes.ts'
 import { createRelay } from './relay.ts'
 import { signInRoutes } from './sign-in-routes.ts'
 import type { AuthTables } from './tables.ts'
@@ -31,6 +32,7 @@ export const auth = defineModule({
     return [
       ...signInRoutes(relay),
       ...passwordRoutes(relay),
+      ...providerRoutes(services, options, relay),
       ...accountRoutes(services, db, relay),
       ...credentialRoutes(services, { auth: betterAuth, db, cache: identification }),
     ]

@@ -5,7 +5,7 @@ import { BASE_PATH, type BetterAuth } from './better-auth.ts'
 interface Errand {
   readonly path: string
   readonly method?: 'GET' | 'POST'
-  readonly query?: Readonly<Record<string, string>>
+  readonly query?: Readonly<Record<string, string | undefined>>
   readonly body?: object
 }
 
@@ -17,7 +17,10 @@ export type Relay = (request: FastifyRequest, reply: FastifyReply, errand: Erran
 
 export function createRelay(auth: Pick<BetterAuth, 'handler'>, baseUrl: string): Relay {
   return async (request, reply, { path, method = 'POST', query = {}, body = {} }) => {
-    const url = new URL(`${BASE_PATH}${path}?${new URLSearchParams(query)}`, baseUrl)
+    const url = new URL(`${BASE_PATH}${path}`, baseUrl)
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(name, value)
+    }
     const headers = new Headers({ 'x-forwarded-for': request.ip, origin: new URL(baseUrl).origin })
     for (const name of passedOn) {
       const value = request.headers[name]
@@ -29,6 +32,11 @@ export function createRelay(auth: Pick<BetterAuth, 'handler'>, baseUrl: string):
     )
     const cookies = answer.headers.getSetCookie()
     if (cookies.length > 0) reply.header('set-cookie', cookies)
+    const location = answer.headers.get('location')
+    if (location !== null) {
+      reply.status(302).header('location', location)
+      return null
+    }
     const text = await answer.text()
     const parsed: unknown = text === '' ? null : JSON.parse(text)
     if (!answer.ok) throw refusal(answer.status, parsed, reply, answer.headers.get('x-retry-after'))

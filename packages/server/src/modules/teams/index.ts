@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { text } from '../../api/index.ts'
 import { defineModule } from '../module.ts'
 import { admitCaller } from './admit.ts'
+import { domainRoutes } from './domain-routes.ts'
+import { createHostDirectory } from './domains.ts'
 import { invitationRoutes } from './invitation-routes.ts'
 import { memberRoutes } from './member-routes.ts'
 import { organizationRoutes } from './organization-routes.ts'
@@ -25,12 +27,16 @@ export const teams = defineModule({
     defaultPlan: text(63).default('free'),
     /** Plans that anybody may choose for a new organization. */
     plans: z.array(text(63)).min(1).default(['free']),
+    /** Addresses of DNS servers that prove host names; the system's when there are none. */
+    dnsServers: z.array(text(60)).max(10).default([]),
     /** How many organizations somebody may be in, and still make another one. */
     organizationsMax: z.int().min(1).max(ORGANIZATIONS_MAX).default(20),
   }),
   routes(services, options) {
     const { tenancy, gate, beforeDeletion } = services
     const db = tenancy.controlPlane.kysely<TeamsTables>('teams')
+    const hosts = createHostDirectory(db)
+    gate.findHostBy(hosts.find)
     gate.admitBy((key, caller) => admitCaller(tenancy, key, caller))
     beforeDeletion.push(async (userId) => {
       const owned = await tenancy.members.tenantsOf(userId, { limit: ORGANIZATIONS_MAX })
@@ -42,6 +48,7 @@ export const teams = defineModule({
       ...organizationRoutes(services, options),
       ...memberRoutes(services, db),
       ...invitationRoutes(services, db),
+      ...domainRoutes({ db, dnsServers: options.dnsServers, forget: hosts.forget }),
     ]
   },
 })

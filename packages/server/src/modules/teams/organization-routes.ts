@@ -3,6 +3,7 @@ import * as api from '../../api/teams.ts'
 import { tenantUnknown, unauthenticated } from '../../http/access.ts'
 import { requireUser } from '../../http/gate.ts'
 import { applicationRoute, type Route, tenantRoute } from '../../http/route.ts'
+import { selectionCookie } from '../../http/selected-organization.ts'
 import type { Services } from '../module.ts'
 import {
   assertAdmin,
@@ -15,7 +16,7 @@ import {
 
 /** Organizations: of the caller, and the one that a request names. */
 export function organizationRoutes(services: Services, options: TeamsOptions): readonly Route[] {
-  return [...ownRoutes(services, options), ...namedRoutes(services)]
+  return [...ownRoutes(services, options), selectionRoute(services), ...namedRoutes(services)]
 }
 
 function ownRoutes(services: Services, options: TeamsOptions): readonly Route[] {
@@ -61,6 +62,23 @@ function ownRoutes(services: Services, options: TeamsOptions): readonly Route[] 
       },
     }),
   ]
+}
+
+function selectionRoute({ tenancy, gate, baseUrl }: Services): Route {
+  return applicationRoute({
+    method: 'POST',
+    path: '/organizations/:id/select',
+    summary: 'Has the session name this organization wherever a request names none',
+    access: 'user',
+    params: idParameters,
+    answers: { 200: api.organization },
+    handle: async ({ caller, params: { id }, reply }) => {
+      const standing = caller && (await gate.admit(id, caller))
+      if (standing === null) throw tenantUnknown(id)
+      reply.header('set-cookie', selectionCookie(standing.tenantId, baseUrl))
+      return await readOrganization(tenancy, standing)
+    },
+  })
 }
 
 function namedRoutes({ tenancy }: Services): readonly Route[] {

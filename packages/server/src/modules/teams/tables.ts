@@ -23,6 +23,13 @@ declare module '@quickscale/tenancy/fastify' {
 
 /** The tables of sql/teams. */
 export interface TeamsTables {
+  domain: {
+    tenant_id: string
+    host: string
+    token: string
+    created_at: ColumnType<Date, never, never>
+    verified_at: ColumnType<Date | null, never, Date | null>
+  }
   invitation: {
     id: Generated<string>
     tenant_id: string
