@@ -32,6 +32,11 @@ export interface AppOptions {
   /** Where the pages are that mails lead to: `verify-email`, `reset-password`, `accept-invitation`. @defaultValue baseUrl */
   readonly appUrl?: string
   readonly mailer: Mailer
+  /**
+   * Addresses of proxies whose `X-Forwarded-*` headers say who calls, and by which host name: Fastify's `trustProxy`.
+   * @defaultValue none
+   */
+  readonly trustProxy?: string | readonly string[]
   /** Origins of web pages elsewhere that may call the API with the visitor's session. @defaultValue none */
   readonly origins?: readonly string[]
   readonly resolution?: ResolutionOptions
@@ -114,10 +119,11 @@ function createBackground(app: FastifyInstance): Services['inBackground'] {
   }
 }
 
-function createServer({ logger }: AppOptions, meanings: ConstraintMeanings): FastifyInstance {
+function createServer({ logger, trustProxy }: AppOptions, meanings: ConstraintMeanings): FastifyInstance {
   const app = fastify({
     ...(logger ? { loggerInstance: logger } : { logger: false }),
     bodyLimit: limits.bodyBytesMax,
+    ...(trustProxy !== undefined && { trustProxy: [trustProxy].flat() }),
     forceCloseConnections: 'idle',
     genReqId: () => randomUUID(),
     // For requests that never reach a route: no hook has run for them.

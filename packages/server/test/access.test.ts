@@ -98,29 +98,29 @@ it('every route of the document declares its permission', () => {
   }
 })
 
+it('lets nobody in who is not known', async () => {
+  const bad = [
+    {},
+    { authorization: 'Bearer qs_forged' },
+    { authorization: 'Basic eDp5' },
+    { cookie: 'quickscale.session_token=forged.forged' },
+  ]
+  for (const operation of closed()) {
+    for (const [index, headers] of bad.entries()) {
+      const slug = victimOf(strategies[index % strategies.length] ?? 'rls')
+      const answer = await ask({ ...requestOf(operation, slug, owner.id), headers })
+      assertHarmless(answer, name(operation))
+      expect(answer.status, name(operation)).toBe(401)
+    }
+  }
+})
+
 describe.each(strategies)('a tenant with the %s strategy', (strategy) => {
   const slug = victimOf(strategy)
 
-  it('lets nobody in who is not known', async () => {
-    for (const operation of closed()) {
-      for (const headers of [
-        {},
-        { authorization: 'Bearer qs_forged' },
-        { authorization: 'Basic eDp5' },
-        { cookie: 'quickscale.session_token=forged.forged' },
-      ]) {
-        for (const id of foreignIds[strategy]?.slice(0, 1) ?? []) {
-          const answer = await ask({ ...requestOf(operation, slug, id), headers })
-          assertHarmless(answer, name(operation))
-          expect(answer.status, name(operation)).toBe(401)
-        }
-      }
-    }
-  })
-
   it('lets nobody in who belongs to another tenant', async () => {
     for (const operation of ofTenants()) {
-      for (const id of foreignIds[strategy]?.slice(0, 2) ?? []) {
+      for (const id of foreignIds[strategy]?.slice(0, 1) ?? []) {
         const answer = await ask({ ...requestOf(operation, slug, id), headers: stranger.headers })
         assertHarmless(answer, name(operation))
         expect([answer.status, answer.body.code], name(operation)).toEqual([404, 'TENANT_NOT_FOUND'])
