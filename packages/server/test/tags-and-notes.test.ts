@@ -1,7 +1,8 @@
 import type { Strategy } from '@quickscale/tenancy'
 import { assertIsolated } from '@quickscale/tenancy/testing'
 import type { InjectOptions } from 'fastify'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { annotate } from '../src/demo/annotations.ts'
 import { generateData } from '../src/demo/generator.ts'
 import { provisionTenant } from '../src/demo/provision.ts'
@@ -20,6 +21,35 @@ const create = async (url: string, payload: object) => {
   const created = await call('POST', url, payload)
   expect(created.status, created.text).toBe(201)
   return created.body
+}
+
+/** Begins work while a contact is locked, and lets it go on once so many sessions wait. */
+async function whileLocked<T>(slug: string, contact: string, waiting: number, begin: () => T): Promise<T> {
+  const { databaseName, schemaName } = await installation.tenancy.tenants.placement(slug)
+  const url = new URL(inject('databaseUrl'))
+  url.pathname = `/${databaseName}`
+  const client = new pg.Client({ connectionString: url.href })
+  await client.connect()
+  try {
+    await client.query('begin')
+    await client.query(`select from ${schemaName}.contacts where id = $1 for update`, [contact])
+    const begun = begin()
+    await vi.waitUntil(
+      async () => {
+        // Within a transaction the view shows what it has shown before.
+        await client.query('select pg_stat_clear_snapshot()')
+        const { rowCount } = await client.query(
+          "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+        )
+        return rowCount === waiting
+      },
+      { timeout: 30_000 },
+    )
+    await client.query('commit')
+    return begun
+  } finally {
+    await client.end()
+  }
 }
 
 describe.each(strategies)('tags, notes, categories and authors over the %s strategy', (strategy) => {
@@ -88,7 +118,10 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     )
     expect((await call('GET', '/t/one/contact-notes?limit=2')).body.items).toEqual([second, first])
     expect(await lastContacted()).toBe(second.created_at)
-    const removals = [first, second].map((gone) => call('DELETE', `${url}/notes/${gone.id}`))
+    // Both have begun before either has ended.
+    const removals = await whileLocked('one', id, 2, () =>
+      [first, second].map((gone) => call('DELETE', `${url}/notes/${gone.id}`)),
+    )
     expect((await Promise.all(removals)).map(({ status }) => status)).toEqual([204, 204])
     expect(await lastContacted()).toBeNull()
     for (const answer of [
