@@ -119,7 +119,7 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     expect((await call('GET', '/t/one/contact-notes?limit=2')).body.items).toEqual([second, first])
     expect(await lastContacted()).toBe(second.created_at)
     // Both have begun before either has ended.
-    const removals = await whileLocked('one', id, 2, () =>
+    const removals = await whileLocked('one', String(id), 2, () =>
       [first, second].map((gone) => call('DELETE', `${url}/notes/${gone.id}`)),
     )
     expect((await Promise.all(removals)).map(({ status }) => status)).toEqual([204, 204])
