@@ -115,6 +115,8 @@ export const limits = {
   applyBacklogBytesMax: 16_000_000,
   /** How often one mover throws a copy away and begins anew, before it says why and stops. */
   moveRestartsMax: 3,
+  /** Bytes that a copy writes at a time, or one row. */
+  copyPieceBytes: 65_536,
   /** How long a throttled piece of work goes on before it rests. */
   throttleStretchMs: 10,
   /** How often it looks how long a small write takes, and how often before it begins. */

@@ -1,10 +1,12 @@
-import { Transform } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { quoteLiteral, quoteQualified } from '../identifiers.ts'
+import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
 import type { MoveProgress } from '../move.ts'
+import { framed, piecesOf } from './copy-rows.ts'
 import type { End } from './end.ts'
 import { columnList, type MovedTable } from './tables.ts'
 import type { Throttle } from './throttle.ts'
@@ -15,8 +17,6 @@ export interface CopyWork {
   readonly target: End
   readonly tables: readonly MovedTable[]
   readonly tenantId: string
-  /** To the source; counts the rows on their way now and then. */
-  readonly watcher: pg.ClientBase
   /** In a transaction with the slot's snapshot. */
   readonly reader: pg.Client
   /** To the target, in the role of a replica. */
@@ -37,41 +37,24 @@ export async function copyRows(work: CopyWork): Promise<MoveProgress> {
     return progress
   }
   for (const table of work.tables) {
-    const before = rowsCopied
-    const sofar = await createRowCounter(work)
-    rowsCopied =
-      before +
-      (await copyTable(work, table, async (bytes) => {
-        bytesCopied += bytes
-        rowsCopied = before + (await sofar())
-        tell()
-      }))
+    await copyTable(work, table, ({ rows, bytes }) => {
+      rowsCopied += rows
+      bytesCopied += bytes
+      tell()
+    })
   }
   return tell()
 }
 
-/** How many rows of the table that is being copied have gone, as far as is known: it is asked for now and then. */
-async function createRowCounter({ watcher, reader }: CopyWork): Promise<() => Promise<number>> {
-  const { rows: own } = await reader.query<{ pid: number }>('select pg_backend_pid() as pid')
-  let [known, askedAt] = [0, performance.now()]
-  return async () => {
-    if (performance.now() - askedAt < limits.moveProgressMs) return known
-    const { rows } = await watcher.query<{ rows: number }>(
-      'select tuples_processed::float8 as rows from pg_stat_progress_copy where pid = $1',
-      [own[0]?.pid],
-    )
-    askedAt = performance.now()
-    // The last rows are on their way when the copy itself has ended.
-    known = rows[0]?.rows ?? known
-    return known
-  }
-}
-
+/**
+ * One COPY out, many COPYs in: between two of these nothing is under way, so that a rest is one. A single COPY in would go on
+ * with what the network has buffered.
+ */
 async function copyTable(
   { source, target, tenantId, reader, writer, throttle, signal }: CopyWork,
   table: MovedTable,
-  count: (bytes: number) => Promise<void>,
-): Promise<number> {
+  onCopied: (copied: { readonly rows: number; readonly bytes: number }) => void,
+): Promise<void> {
   // In binary form some types name others by number, and numbers are each database's own.
   const format = table.columns.every(({ portable }) => portable) ? 'binary' : 'text'
   const columns = columnList(table)
@@ -79,14 +62,12 @@ async function copyTable(
      where tenant_id = ${quoteLiteral(tenantId)}`
   const into = quoteQualified(target.place.schemaName, table.name)
   const reading = reader.query(copyTo(`copy (${rows}) to stdout (format ${format})`))
-  const writing = writer.query(copyFrom(`copy ${into} (${columns}) from stdin (format ${format})`))
-  const slowing = new Transform({
-    transform: (chunk: Buffer, _encoding, done) => {
-      count(chunk.length)
-        .then(() => throttle.pass())
-        .then(() => done(null, chunk), done)
-    },
+  await inTransaction(writer, async () => {
+    for await (const piece of piecesOf(addAbortSignal(signal, reading), format, limits.copyPieceBytes)) {
+      const writing = writer.query(copyFrom(`copy ${into} (${columns}) from stdin (format ${format})`))
+      await pipeline(Readable.from(framed(piece, format)), writing, { signal })
+      onCopied({ rows: writing.rowCount, bytes: piece.reduce((sum, { length }) => sum + length, 0) })
+      await throttle.pass()
+    }
   })
-  await pipeline(reading, slowing, writing, { signal })
-  return writing.rowCount
 }

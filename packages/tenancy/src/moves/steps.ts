@@ -79,7 +79,6 @@ export async function copyStep(work: StepWork): Promise<void> {
     target,
     tables,
     tenantId: held.tenantId,
-    watcher,
     reader,
     writer,
     throttle: await openThrottle(work.share, [watcher, beside]),
