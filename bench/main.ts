@@ -45,7 +45,7 @@ const sizes = {
     search: { rows: 1_000_000, rounds: 15 },
     tenants: { rounds: 61, sliceMs: 250, tenants: 10_000, rowsPerTenant: 10 },
     silos: { silos: 1_000, loadMs: 120_000 },
-    move: { cutovers: 100, rows: 1_000_000, perSecond: 200, copyShare: 0.7 },
+    move: { cutovers: 100, rows: 1_000_000, perSecond: 200, copyShare: 0.9 },
   },
   quick: {
     query: { rounds: 1, sliceMs: 10, tenants: { rls: 2, schema: 2, database: 1 }, rowsPerTenant: 25 },
@@ -53,7 +53,7 @@ const sizes = {
     search: { rows: 20_000, rounds: 1 },
     tenants: { rounds: 1, sliceMs: 10, tenants: 20, rowsPerTenant: 5 },
     silos: { silos: 3, loadMs: 500 },
-    move: { cutovers: 1, rows: 5_000, perSecond: 50, copyShare: 0.7 },
+    move: { cutovers: 1, rows: 5_000, perSecond: 50, copyShare: 0.9 },
   },
 }
 
