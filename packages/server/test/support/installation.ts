@@ -26,13 +26,15 @@ interface TestOptions {
   /** Options of the module. */
   readonly auth?: object
   readonly teams?: object
+  /** Slugs of tenants under the strategy. @defaultValue `one` and `two` */
+  readonly tenants?: readonly string[]
 }
 
-/** The application on an installation of its own, with tenants `one` and `two` under the strategy. */
+/** The application on an installation of its own, with tenants under the strategy. */
 export async function installApplication(
   databaseUrl: string,
   strategy: Strategy,
-  { closed = false, auth = {}, teams = {} }: TestOptions = {},
+  { closed = false, auth = {}, teams = {}, tenants = ['one', 'two'] }: TestOptions = {},
 ): Promise<TestInstallation> {
   const installation = `http_${randomBytes(4).toString('hex')}`
   const application = defineApplication({
@@ -54,7 +56,7 @@ export async function installApplication(
     connections: { perDatabase: 4, perSilo: 2 },
   })
   await application.migrate(tenancy)
-  for (const slug of ['one', 'two']) await tenancy.tenants.create({ slug, name: slug, plan: 'only' })
+  for (const slug of tenants) await tenancy.tenants.create({ slug, name: slug, plan: 'only' })
   const app = await buildApp({
     tenancy,
     application,
