@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { openServer } from '../test/support/server.ts'
+import { runHttpBench } from './http.ts'
 import { runMoveBench } from './move.ts'
 import { PeersMissing, peerNames } from './peer.ts'
 import { runProvisionBench } from './provision.ts'
@@ -17,6 +18,7 @@ Benchmarks
   search     what searches by each kind of index cost, compared with the same tables without row security
   tenants    whether 10,000 tenants in shared tables cost more than 10
   move       what moving tenants costs those who write to them, and whether anything is lost
+  http       what requests to the application cost, compared with the same routes without tenancy
   silos      whether 1,000 databases get along with 50 connections, one of them flooded
 
 Options
@@ -44,6 +46,7 @@ const sizes = {
     provision: { rounds: 41 },
     search: { rows: 1_000_000, rounds: 15 },
     tenants: { rounds: 61, sliceMs: 250, tenants: 10_000, rowsPerTenant: 10 },
+    http: { rounds: 35, sliceMs: 150, tenants: { rls: 4, schema: 2, database: 1 }, contactsPerTenant: 500 },
     silos: { silos: 1_000, loadMs: 120_000 },
     move: { cutovers: 100, rows: 1_000_000, perSecond: 200, copyShare: 0.9 },
   },
@@ -52,12 +55,13 @@ const sizes = {
     provision: { rounds: 2 },
     search: { rows: 20_000, rounds: 1 },
     tenants: { rounds: 1, sliceMs: 10, tenants: 20, rowsPerTenant: 5 },
+    http: { rounds: 1, sliceMs: 20, tenants: { rls: 1, schema: 1, database: 1 }, contactsPerTenant: 30 },
     silos: { silos: 3, loadMs: 500 },
     move: { cutovers: 1, rows: 5_000, perSecond: 50, copyShare: 0.9 },
   },
 }
 
-const benchmarks = ['query', 'provision', 'search', 'tenants', 'silos', 'move'] as const
+const benchmarks = ['query', 'provision', 'search', 'tenants', 'silos', 'move', 'http'] as const
 
 /** A mistake in the command line. */
 class UsageError extends Error {}
@@ -146,6 +150,7 @@ async function run(command: ReturnType<typeof readCommand>, signal: AbortSignal)
     search: () => runSearchBench(server, { ...chosen.search, ...common, ...rounds, ...rows }),
     tenants: () => runTenantsBench(server, { ...chosen.tenants, ...common, ...rounds }),
     move: () => runMoveBench(server, { ...chosen.move, ...common, ...rows, ...given(command.move) }),
+    http: () => runHttpBench(server, { ...chosen.http, ...common, ...rounds }),
     silos: () => runSilosBench(server, { ...chosen.silos, ...common, ...silos }),
   }
   try {

@@ -6,6 +6,8 @@ export interface Slice {
   readonly msPerQuery: number
   /** Median time between asking and having the answer. */
   readonly p50Ms: number
+  /** All of them, in no order. */
+  readonly latenciesMs: readonly number[]
 }
 
 /**
@@ -36,7 +38,11 @@ export async function measureSlice(
   await allEnded(Array.from({ length: options.clients }, client))
   // Not the elapsed time: at its end some clients have finished and others have not.
   const busyMs = latenciesMs.reduce((sum, latencyMs) => sum + latencyMs, 0) / options.clients
-  return { msPerQuery: busyMs / latenciesMs.length, p50Ms: median(latenciesMs) }
+  return {
+    msPerQuery: busyMs / latenciesMs.length,
+    p50Ms: median(latenciesMs),
+    latenciesMs,
+  }
 }
 
 /** Calls `work` for every item, `concurrency` at a time. */

@@ -93,6 +93,21 @@ test('the silos benchmark asks every database with few connections, and cleans u
   expect(await installations()).toEqual([])
 })
 
+test('the http benchmark compares each route under every strategy with the same one without tenancy', async () => {
+  const { stdout } = await bench('http', '--json', '--quick')
+  const measured = {
+    requestRatio: positive,
+    p99Ratio: positive,
+    requestsPerSecond: positive,
+    p99Ms: positive,
+  }
+  const rows = ['GET contacts', 'POST contact'].flatMap((route) =>
+    ['rls', 'schema', 'database'].map((strategy) => ({ strategy, route, ...measured })),
+  )
+  expect(JSON.parse(stdout)).toEqual({ name: 'http', machine, rounds: 1, noise: 0, rows })
+  expect(await installations()).toEqual([])
+})
+
 test('the provision benchmark compares each strategy with its bare DDL', async () => {
   const { stdout } = await bench('provision', '--json', '--quick')
   const row = (subject: string, ratio: unknown) => ({ subject, mode: 'cold', p50Ms: positive, ratio })

@@ -1,0 +1,63 @@
+/**
+ * Serves the application twice in one process: on the tenancy, and on plain tables without it. Everything else is the
+ * same: who calls, what they are in the tenant, limits, routes and statements.
+ */
+import { tmpdir } from 'node:os'
+import { createTenancy, type Tenancy, type TenancyConfig, type TenantHandle } from '@quickscale/tenancy'
+import type { TenantTables } from '@quickscale/tenancy/fastify'
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import { buildApp } from '../../packages/server/src/app.ts'
+import { defineApplication } from '../../packages/server/src/application.ts'
+import { createFileMailer } from '../../packages/server/src/index.ts'
+import { connectionsPerPool, idleMs } from '../installation.ts'
+
+/** What the process is told to serve. */
+export interface HttpServerOrder {
+  readonly config: TenancyConfig
+  /** Of the database with the plain tables. */
+  readonly plainUrl: string
+}
+
+/** Where it does. */
+export interface HttpServerPorts {
+  readonly tenancy: number
+  readonly plain: number
+}
+
+process.once('message', async (order: HttpServerOrder) => {
+  const tenancy = await createTenancy<TenantTables>(order.config as TenancyConfig<TenantHandle<TenantTables>>)
+  const pool = new pg.Pool({
+    connectionString: order.plainUrl,
+    max: connectionsPerPool,
+    idleTimeoutMillis: idleMs,
+  })
+  const ports: HttpServerPorts = {
+    tenancy: await serve(tenancy),
+    plain: await serve(withPlain(tenancy, pool)),
+  }
+  process.send?.(ports)
+})
+// Its parent is gone.
+process.once('disconnect', () => process.exit())
+
+/** The same tenancy, but rows are those of the pool's database, whatever the tenant. */
+function withPlain(tenancy: Tenancy<TenantTables>, pool: pg.Pool): Tenancy<TenantTables> {
+  const kysely = new Kysely<TenantTables>({ dialect: new PostgresDialect({ pool }) })
+  return { ...tenancy, tenant: (key) => ({ key, kysely }) as TenantHandle<TenantTables> }
+}
+
+async function serve(tenancy: Tenancy<TenantTables>): Promise<number> {
+  const app = await buildApp({
+    tenancy,
+    application: defineApplication(),
+    secret: new Uint8Array(32),
+    baseUrl: 'http://localhost',
+    mailer: createFileMailer(tmpdir()),
+    eventLoopDelayMsMax: 0,
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const address = app.server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server has no port')
+  return address.port
+}
