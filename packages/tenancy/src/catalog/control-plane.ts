@@ -3,7 +3,8 @@ import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { limits } from '../limits.ts'
 import { applySqlFiles, readSqlFiles } from '../sql-files.ts'
-import { type Catalog, openPool } from './catalog.ts'
+import type { Catalog } from './catalog.ts'
+import { openPool } from './pool.ts'
 
 /**
  * Tables that an application keeps beside the catalog, for what belongs to no single tenant: users, sessions, invoices. Each

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Strategy, Tenant } from '../tenant.ts'
 import { type BroughtAddress, explainTaken } from './brought-databases.ts'
-import type { UnderLock } from './catalog.ts'
+import type { LockNames, Question, UnderLock } from './locks.ts'
 import type { Member } from './members.ts'
 import { type DatabaseRecord, type DatabaseRow, toDatabase } from './places.ts'
 import type { CatalogTables } from './tables.ts'
@@ -64,19 +64,31 @@ export async function listSupply(transaction: Kysely<CatalogTables>, strategy: S
   return toSupply(rows[0])
 }
 
+/** What whoever makes a tenant has to know: the one that has the slug already, or else what there is to choose from. */
+export interface Choice {
+  readonly known: Tenant | null
+  readonly supply: Supply
+}
+
+export type ChoiceRow = SupplyRow & { readonly known: TenantRow | null }
+
 /**
- * Finds the tenant that has the slug already, and only if there is none what there is to choose from. Then others who
- * choose wait until the choice is recorded, or the lock of the slug given up.
+ * Takes the locks of a slug's tenant and, unless there is one, of a choice: others who choose wait until it is recorded, or
+ * the locks are given up. May be asked again under them.
  */
-export async function beginChoice(
-  underLock: UnderLock,
-  strategy: Strategy,
+export function askChoice(
+  { exclusive, shared }: Required<LockNames>,
   slug: string,
-): Promise<{ known: Tenant | null; supply: Supply }> {
-  const [row] = await underLock<SupplyRow & { known: TenantRow | null }>(
-    'select * from catalog.begin_choice($1, $2)',
-    [slug, strategy],
-  )
+  strategy: Strategy,
+): Question {
+  return {
+    lock: exclusive,
+    text: 'select * from catalog.begin_choice($1, $2, $3, $4)',
+    values: [exclusive, shared, slug, strategy],
+  }
+}
+
+export function toChoice(row: ChoiceRow | undefined): Choice {
   return { known: row?.known ? toTenant(row.known) : null, supply: toSupply(row) }
 }
 

@@ -1,41 +1,19 @@
-import { type NewMember, parseMember } from '../catalog/members.ts'
-import { beginChoice, recordTenant } from '../catalog/reservations.ts'
+import type { LockNames, Question } from '../catalog/locks.ts'
+import { askChoice, type Choice, type ChoiceRow, recordTenant, toChoice } from '../catalog/reservations.ts'
 import { activateTenant, claimForRemoval } from '../catalog/tenant-states.ts'
-import { findTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
+import { findTenant } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
-import type { PlacementRules } from '../server-config.ts'
 import type { Place, Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
-import { assertBringable, type BroughtDatabase, isOffered, replaceUrl, takeBrought } from './bring.ts'
+import { isOffered, replaceUrl, takeBrought } from './bring.ts'
 import { openFence } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
 import { repeatAfterLostRace } from './lost-race.ts'
 import { examineOffer } from './offer.ts'
+import { type NewTenant, type Order, readOrder } from './order.ts'
 import { type Attempt, type Held, removeTenant, tenantLock } from './removal.ts'
-import { choose, findPlace, type Placed, type Plans, planOf, requirePlace, wishOf } from './reserve.ts'
-import { wantedShape } from './shape.ts'
-
-/** A customer to be. */
-export interface NewTenant {
-  /** Unique; a-z, 0-9 and inner hyphens. */
-  readonly slug: string
-  readonly name: string
-  /** One of the configured plans; decides the strategy. */
-  readonly plan: string
-  /** Key of the tenant this one is a sub-account of. */
-  readonly parent?: string
-  /** uuid, lower case; no warm database can be claimed for it. @defaultValue a random one */
-  readonly id?: string
-  /** Name of the server it is pinned to; the only way to a private one, unless the plan is pinned to it. @defaultValue chosen */
-  readonly server?: string
-  /** The region its data must stay in. @defaultValue any */
-  readonly region?: string
-  /** Its first members, recorded together with it. @defaultValue none */
-  readonly members?: readonly NewMember[]
-  /** A database of the customer's own to live in; the plan's strategy must be `database`. @defaultValue one is made */
-  readonly database?: BroughtDatabase
-}
+import { choose, findPlace, type Placed, type Plans, requirePlace } from './reserve.ts'
 
 /**
  * Makes a tenant: record it, make its place, open the fence, seed, activate. Each step finds what an interrupted
@@ -52,15 +30,31 @@ export async function provisionTenant(
   seed: (tenantId: string) => Promise<void>,
   onRecorded: (tenant: Tenant) => void = () => undefined,
 ): Promise<Tenant> {
-  planOf(plans, wanted.plan)
-  // Beside other provisioning, but not beside a migration, which would miss a place in the making.
-  const names = { shared: migrationLock, exclusive: tenantLock(parseSlug(wanted.slug)) }
-  return await workshop.catalog.locked(names, async (assertHeld, underLock) => {
-    const held = { workshop, assertHeld, underLock }
-    const { tenant, strategy, place, warm } = await recordAnew(held, plans, wanted)
+  const order = await readOrder(workshop, plans, wanted)
+  const onLocked = async (choice: Choice | null, held: Held) => {
+    const { tenant, strategy, place, warm } = await recordAnew(held, plans, order, choice)
     onRecorded(tenant)
     return await finishProvisioning({ ...held, strategy }, tenant, place, seed, warm)
-  })
+  }
+  const { catalog } = workshop
+  // Nobody waits for a choice while a customer's server is looked at.
+  if (order.database !== undefined) {
+    return await catalog.locked(locksOf(order), (assertHeld, underLock) =>
+      onLocked(null, { workshop, assertHeld, underLock }),
+    )
+  }
+  return await catalog.lockedAsking<ChoiceRow, Tenant>(questionOf(order), (row, assertHeld, underLock) =>
+    onLocked(toChoice(row), { workshop, assertHeld, underLock }),
+  )
+}
+
+/** Beside other provisioning, but not beside a migration, which would miss a place in the making. */
+function locksOf({ slug }: Order): Required<LockNames> {
+  return { shared: migrationLock, exclusive: tenantLock(slug) }
+}
+
+function questionOf(order: Order): Question {
+  return askChoice(locksOf(order), order.slug, order.wish.strategy)
 }
 
 interface Recorded extends Placed {
@@ -70,11 +64,14 @@ interface Recorded extends Placed {
 }
 
 /** A tenant that an earlier attempt failed to take away is taken away first. */
-async function recordAnew(held: Held, plans: Plans, wanted: NewTenant): Promise<Recorded> {
-  const known = await record(held, plans, wanted)
+async function recordAnew(held: Held, plans: Plans, order: Order, choice: Choice | null): Promise<Recorded> {
+  const known = await record(held, plans, order, choice)
   if (known.tenant.state !== 'deleting') return known
   await removeTenant({ ...held, strategy: known.strategy }, known.tenant, known.place)
-  return await record(held, plans, wanted)
+  if (choice === null) return await record(held, plans, order, null)
+  const { text, values } = questionOf(order)
+  const [row] = await held.underLock<ChoiceRow>(text, [...values])
+  return await record(held, plans, order, toChoice(row))
 }
 
 /**
@@ -117,32 +114,25 @@ async function makePlace(
   )
 }
 
-/** Records the tenant together with its place, or neither; finds what an earlier attempt has recorded. */
-async function record(held: Held, plans: Plans, wanted: NewTenant): Promise<Recorded> {
-  const { workshop, underLock } = held
-  const { plan, id = crypto.randomUUID() } = wanted
-  const name = parseName(wanted.name)
-  if (!('id' in parseTenantKey(id))) throw new QuickScaleError('TENANT_INVALID', { field: 'id' })
-  const slug = parseSlug(wanted.slug)
-  const rules = readRules(wanted)
-  const parentId = await parentOf(workshop, wanted)
-  const members = (wanted.members ?? []).map(parseMember)
-  const wish = wishOf(planOf(plans, plan), rules)
-  const { database: brought } = wanted
-  if (brought !== undefined) assertBringable(wish, brought ?? { url: '' })
-  const waiting = wish.strategy === 'database' && wanted.id === undefined && brought === undefined
-  const shape = waiting ? { shape: await wantedShape(workshop) } : {}
-  // Nobody waits for a choice while a customer's server is looked at.
-  const { known, supply } =
-    brought === undefined
-      ? await beginChoice(underLock, wish.strategy, slug)
-      : { known: await findTenant(workshop.catalog.db, { slug }), supply: null }
-  if (known !== null) return await findRecorded(workshop, plans, known, { ...wanted, ...rules })
+/**
+ * Records the tenant together with its place, or neither; finds what an earlier attempt has recorded.
+ *
+ * @param choice null for a brought database, which is none
+ */
+async function record(
+  { workshop, underLock }: Held,
+  plans: Plans,
+  order: Order,
+  choice: Choice | null,
+): Promise<Recorded> {
+  const { id, slug, wish, database: brought, shape } = order
+  const known = choice === null ? await findTenant(workshop.catalog.db, { slug }) : choice.known
+  if (known !== null) return await findRecorded(workshop, plans, known, order)
   const chosen =
-    supply === null
+    choice === null
       ? await takeBrought(workshop, id, await examineOffer(workshop, brought?.url, null))
-      : { ...choose(workshop, supply, { tenantId: id, wish }), ...shape }
-  const region = rules.region ?? null
+      : { ...choose(workshop, choice.supply, { tenantId: id, wish }), ...(shape !== undefined && { shape }) }
+  const { name, plan, parentId, region, members } = order
   const recorded = await recordTenant(underLock, { id, slug, name, plan, parentId, region, members }, chosen)
   const { tenant, database, warm } = recorded
   return { tenant, strategy: wish.strategy, place: { database, schemaName: chosen.schema }, warm }
@@ -153,10 +143,10 @@ async function findRecorded(
   workshop: Workshop,
   plans: Plans,
   tenant: Tenant,
-  { plan, server, region, database }: PlacementRules & Pick<NewTenant, 'plan' | 'database'>,
+  { plan, server, region, database }: Order,
 ): Promise<Recorded> {
   const placed = await requirePlace(workshop, plans, tenant)
-  const same = tenant.plan === plan && tenant.region === (region ?? null)
+  const same = tenant.plan === plan && tenant.region === region
   const here = server === undefined || placed.place.database.server === server
   const exists = new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
   const own = placed.place.database.brought
@@ -168,22 +158,6 @@ async function findRecorded(
     await replaceUrl(workshop, tenant.id, offer)
   }
   return { tenant, ...placed, warm: false }
-}
-
-/** @throws QuickScaleError `TENANT_INVALID` */
-function readRules({ server, region }: NewTenant): PlacementRules {
-  for (const [field, value] of Object.entries({ server, region })) {
-    const usable = value === undefined || (typeof value === 'string' && value.length <= 63 && value !== '')
-    if (!usable) throw new QuickScaleError('TENANT_INVALID', { field })
-  }
-  return { server, region }
-}
-
-async function parentOf(workshop: Workshop, wanted: NewTenant): Promise<string | null> {
-  if (wanted.parent === undefined) return null
-  const parent = await findTenant(workshop.catalog.db, parseTenantKey(wanted.parent))
-  if (parent === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: wanted.parent })
-  return parent.id
 }
 
 /** Takes away what was made, unless another process has gone on with it, and finished, since the lock was lost. */

@@ -1,5 +1,5 @@
 import { recordAudit } from '../catalog/audit.ts'
-import type { AssertHeld, UnderLock } from '../catalog/catalog.ts'
+import type { AssertHeld, UnderLock } from '../catalog/locks.ts'
 import { QuickScaleError } from '../errors.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Holding, Place, Workshop } from '../strategies/strategy.ts'

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { openPool } from '../catalog/catalog.ts'
+import { openPool } from '../catalog/pool.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { inTransaction } from '../in-transaction.ts'
