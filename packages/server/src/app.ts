@@ -70,8 +70,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   mountRoutes(app, healthRoutes(app, { check: () => tenancy.tenants.list({ limit: 1 }) }), mount)
   // Each in a scope of its own: what a module adds to Fastify is its own affair.
   for (const { routes } of application.modules) {
+    // Out here what a module refuses of its options is thrown to the caller.
+    const declared = routes(services)
     await app.register((scope, _options, done) => {
-      mountRoutes(scope, routes(services), mount)
+      mountRoutes(scope, declared, mount)
       done()
     })
   }
@@ -82,6 +84,8 @@ function createServices(app: FastifyInstance, options: AppOptions): Services {
   const { tenancy, secret, baseUrl, mailer, origins = [] } = options
   const deliveries = new Deliveries(tenancy.members, app.log)
   app.addHook('onClose', () => deliveries.close())
+  const closing = new AbortController()
+  app.addHook('preClose', async () => closing.abort())
   return {
     tenancy,
     baseUrl,
@@ -93,6 +97,8 @@ function createServices(app: FastifyInstance, options: AppOptions): Services {
     origins: new Set([new URL(baseUrl).origin, ...origins]),
     log: app.log,
     beforeDeletion: [],
+    gauges: new Map(),
+    closing: closing.signal,
     deriveSecret: (purpose) => Buffer.from(deriveKey(secret, purpose)).toString('base64url'),
     inBackground: createBackground(app),
   }

@@ -37,4 +37,12 @@ export const limits = {
   hostsCached: 10_000,
   /** Account deletions that one start goes on with. */
   deletionsResumedMax: 1_000,
+  /** How often subscriptions that are due are looked for though nobody asked, and how many are settled at the same time. */
+  settlementIntervalMs: 30_000,
+  settlementsConcurrency: 4,
+  /** How long a process may be silent before another one settles in its place. */
+  settlementLeaseMs: 60_000,
+  /** The pause after the first failure, and after many. */
+  settlementPauseMs: 5_000,
+  settlementPauseMsMax: 3_600_000,
 } as const

@@ -4,7 +4,7 @@ import { openCatalog } from './catalog/catalog.ts'
 import { type ControlPlane, createControlPlane } from './catalog/control-plane.ts'
 import { localKeyProvider } from './catalog/credentials.ts'
 import { parseTenantKey } from './catalog/tenants.ts'
-import { parseConfig, type ResolvedConfig, type TenancyConfig } from './config.ts'
+import { type PlanConfig, parseConfig, type ResolvedConfig, type TenancyConfig } from './config.ts'
 import { type DoctorOptions, type DoctorReport, examineInstallation } from './doctor/doctor.ts'
 import { QuickScaleError } from './errors.ts'
 import { createFleet, type Fleet } from './fleet/fleet.ts'
@@ -45,6 +45,8 @@ export interface Tenancy<DB = unknown> {
    */
   drift(): Promise<DriftReport>
   readonly tenants: Tenants & PlanChanges
+  /** The plans of the configuration. */
+  readonly plans: Readonly<Record<string, Readonly<PlanConfig>>>
   /** Tenants on their way from one place to another, while they work. */
   readonly moves: Moves
   /** The servers of the configuration, and who lives on them. */
@@ -151,6 +153,7 @@ export async function createTenancy<DB = unknown>(
     },
     drift: () => findInstallationDrift(workshop),
     doctor: (options) => examineInstallation(workshop, options),
+    plans: config.plans,
     tenants: withPlanChanges(tenants, workshop, config.plans, turns),
     moves,
     servers: createServerOperations({ workshop, plans: config.plans, turns, activity: routes.activity }),

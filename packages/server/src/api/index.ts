@@ -1,4 +1,5 @@
 export * from './auth.ts'
+export * from './billing.ts'
 export * from './blog.ts'
 export * from './common.ts'
 export * from './crm.ts'

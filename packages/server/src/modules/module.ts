@@ -9,6 +9,9 @@ import type { ConstraintMeanings } from '../http/problem.ts'
 import type { Route } from '../http/route.ts'
 import type { Mailer } from '../mail/mailer.ts'
 
+/** Counts something that a tenant has at this moment. */
+export type Gauge = (tenantId: string) => Promise<number>
+
 /** What modules share, while the server of their application is open. */
 export interface Services {
   readonly tenancy: Tenancy<TenantTables>
@@ -27,6 +30,10 @@ export interface Services {
   readonly log: FastifyBaseLogger
   /** Asked before a user deletes their account; each may throw a refusal. */
   readonly beforeDeletion: ((userId: string) => Promise<void>)[]
+  /** What of a tenant can be counted, by name; each module adds its own. */
+  readonly gauges: Map<string, Gauge>
+  /** Aborted when the server begins to end: work beside the requests has to stop where it can go on later. */
+  readonly closing: AbortSignal
   /** A secret of 32 bytes in base64url for one purpose, the same in every process. */
   deriveSecret(purpose: string): string
   /** Runs beside the requests, once the server is ready; the end of the server waits for it, and a failure is logged. */

@@ -16,6 +16,8 @@ export interface TestInstallation {
   readonly tenancy: Tenancy<TenantTables>
   /** Directory of the mails that were sent. */
   readonly outbox: string
+  /** Ends the server and starts another one, as a deployment does; returns it. */
+  restart(): Promise<FastifyInstance>
   /** Ends the connections and removes the databases and roles. */
   remove(): Promise<void>
 }
@@ -28,17 +30,18 @@ interface TestOptions {
   readonly teams?: object
   /** Slugs of tenants under the strategy. @defaultValue `one` and `two` */
   readonly tenants?: readonly string[]
+  readonly billing?: object
 }
 
 /** The application on an installation of its own, with tenants under the strategy. */
 export async function installApplication(
   databaseUrl: string,
   strategy: Strategy,
-  { closed = false, auth = {}, teams = {}, tenants = ['one', 'two'] }: TestOptions = {},
+  { closed = false, auth = {}, teams = {}, billing = {}, tenants = ['one', 'two'] }: TestOptions = {},
 ): Promise<TestInstallation> {
   const installation = `http_${randomBytes(4).toString('hex')}`
   const application = defineApplication({
-    modules: { crm: {}, blog: {}, auth: { rateLimit: false, ...auth }, teams },
+    modules: { crm: {}, blog: {}, auth: { rateLimit: false, ...auth }, teams, billing },
   })
   const outbox = join(tmpdir(), installation)
   const tenancy = await createTenancy<TenantTables>({
@@ -51,26 +54,37 @@ export async function installApplication(
       rls: { strategy: 'rls' },
       schema: { strategy: 'schema' },
       database: { strategy: 'database' },
+      nowhere: { strategy: 'database', placement: { labels: ['nowhere'] } },
     },
     seed: (tenant) => application.seed(tenant),
     connections: { perDatabase: 4, perSilo: 2 },
   })
   await application.migrate(tenancy)
   for (const slug of tenants) await tenancy.tenants.create({ slug, name: slug, plan: 'only' })
-  const app = await buildApp({
-    tenancy,
-    application,
-    ...(closed ? {} : { gatekeeper: openGate }),
-    secret: randomBytes(32),
-    baseUrl: 'http://localhost',
-    mailer: createFileMailer(outbox),
-    // Other test files share the machine.
-    eventLoopDelayMsMax: 0,
-  })
+  const secret = randomBytes(32)
+  const open = () =>
+    buildApp({
+      tenancy,
+      application,
+      ...(closed ? {} : { gatekeeper: openGate }),
+      secret,
+      baseUrl: 'http://localhost',
+      mailer: createFileMailer(outbox),
+      // Other test files share the machine.
+      eventLoopDelayMsMax: 0,
+    })
+  let app = await open()
   return {
-    app,
+    get app() {
+      return app
+    },
     tenancy,
     outbox,
+    async restart() {
+      await app.close()
+      app = await open()
+      return app
+    },
     async remove() {
       await app.close()
       await tenancy.close()

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { defineModule } from '../module.ts'
 import { resumeDeletions } from './account.ts'
 import { accountRoutes } from './account-routes.ts'
+import { listKeys } from './api-keys.ts'
 import { openBetterAuth } from './better-auth.ts'
 import { credentialRoutes } from './credential-routes.ts'
 import { createIdentification } from './identify.ts'
@@ -22,12 +23,13 @@ export const auth = defineModule({
   options: authOptions,
   controlPlane: fileURLToPath(new URL('../../../sql/auth', import.meta.url)),
   routes(services, options) {
-    const { tenancy, baseUrl, gate } = services
+    const { tenancy, baseUrl, gate, gauges } = services
     const db = tenancy.controlPlane.kysely<AuthTables>('auth')
     const betterAuth = openBetterAuth({ services, options })
     const identification = createIdentification(betterAuth, db, services.origins)
     gate.identifyBy(identification)
     services.inBackground(() => resumeDeletions(services, db))
+    gauges.set('api_clients', async (tenantId) => (await listKeys(db, { tenantId })).length)
     const relay = createRelay(betterAuth, baseUrl)
     return [
       ...signInRoutes(relay),

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { text } from '../../api/index.ts'
 import { defineModule } from '../module.ts'
+import { sumPictureBytes } from './media.ts'
 import { blogRoutes } from './routes.ts'
 
 export type { AuthorProfileTable, BlogTagTable, CategoryTable, PostTable } from './tables.ts'
@@ -41,5 +42,10 @@ export const blog = defineModule({
       .nullable()
       .default(null),
   }),
-  routes: blogRoutes,
+  routes(services, options) {
+    services.gauges.set('picture_bytes', (tenantId) =>
+      sumPictureBytes(services.tenancy.tenant(tenantId).kysely),
+    )
+    return blogRoutes(services, options)
+  },
 })

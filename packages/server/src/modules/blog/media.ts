@@ -156,3 +156,12 @@ function reader(input: Pick<InTenant, 'tenant'>) {
     return { ...page, rows: page.rows.map((row) => withUrls(input, row)) }
   }
 }
+
+/** Of all pictures, in all their sizes. */
+export async function sumPictureBytes(db: Database): Promise<number> {
+  const { bytes } = await db
+    .selectFrom('media_file')
+    .select(sql<number>`coalesce(sum(octet_length(data)), 0)::float8`.as('bytes'))
+    .executeTakeFirstOrThrow()
+  return bytes
+}

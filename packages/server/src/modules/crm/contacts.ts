@@ -91,3 +91,11 @@ export const contacts = serveResource({
   remove: async (db, id) =>
     (await db.deleteFrom('contacts').where('id', '=', id).executeTakeFirst()).numDeletedRows > 0n,
 })
+
+export async function countContacts(db: Database): Promise<number> {
+  const { count } = await db
+    .selectFrom('contacts')
+    .select(sql<number>`count(*)::float8`.as('count'))
+    .executeTakeFirstOrThrow()
+  return count
+}

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { outcome, text } from '../../api/index.ts'
 import { defineModule } from '../module.ts'
+import { countContacts } from './contacts.ts'
 import { crmRoutes } from './routes.ts'
 import { insertStages } from './stages.ts'
 
@@ -64,6 +65,9 @@ export const crm = defineModule({
         { name: 'Closed-Lost', outcome: 'lost' },
       ]),
   }),
-  routes: crmRoutes,
+  routes(services) {
+    services.gauges.set('contacts', (tenantId) => countContacts(services.tenancy.tenant(tenantId).kysely))
+    return crmRoutes(services)
+  },
   seed: (tenant, { pipelineStages }) => insertStages(tenant.kysely, pipelineStages),
 })

@@ -4,11 +4,11 @@ import { text } from '../../api/index.ts'
 import { defineModule } from '../module.ts'
 import { admitCaller } from './admit.ts'
 import { domainRoutes } from './domain-routes.ts'
-import { createHostDirectory } from './domains.ts'
+import { createHostDirectory, listDomains } from './domains.ts'
 import { invitationRoutes } from './invitation-routes.ts'
 import { memberRoutes } from './member-routes.ts'
 import { organizationRoutes } from './organization-routes.ts'
-import { assertAnotherOwner } from './owners.ts'
+import { assertAnotherOwner, countMembers } from './owners.ts'
 import type { TeamsTables } from './tables.ts'
 
 export { memberName, memberNameContains } from './queries.ts'
@@ -33,7 +33,7 @@ export const teams = defineModule({
     organizationsMax: z.int().min(1).max(ORGANIZATIONS_MAX).default(20),
   }),
   routes(services, options) {
-    const { tenancy, gate, beforeDeletion } = services
+    const { tenancy, gate, beforeDeletion, gauges } = services
     const db = tenancy.controlPlane.kysely<TeamsTables>('teams')
     const hosts = createHostDirectory(db)
     gate.findHostBy(hosts.find)
@@ -44,6 +44,8 @@ export const teams = defineModule({
         if (role === 'owner') await assertAnotherOwner(tenancy, tenant.id, userId)
       }
     })
+    gauges.set('members', (tenantId) => countMembers(tenancy, tenantId))
+    gauges.set('domains', async (tenantId) => (await listDomains(db, tenantId)).length)
     return [
       ...organizationRoutes(services, options),
       ...memberRoutes(services, db),

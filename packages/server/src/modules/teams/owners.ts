@@ -21,15 +21,27 @@ export async function whileOwnersStay<T>(
 
 /** @throws ProblemError `LAST_OWNER` when nobody else owns the tenant */
 export async function assertAnotherOwner(
-  { members }: Pick<Tenancy, 'members'>,
+  tenancy: Pick<Tenancy, 'members'>,
   tenantId: string,
   userId: string,
 ): Promise<void> {
-  for (let after: string | undefined; ; ) {
-    const page = await members.list(tenantId, { limit: PAGE, ...(after === undefined ? {} : { after }) })
-    if (page.some((member) => member.active && member.role === 'owner' && member.userId !== userId)) return
-    after = page.at(-1)?.userId
-    if (page.length < PAGE) break
+  for await (const member of activeMembers(tenancy, tenantId)) {
+    if (member.role === 'owner' && member.userId !== userId) return
   }
   throw new ProblemError(409, 'LAST_OWNER', 'An organization needs an owner: make somebody else one first')
+}
+
+export async function countMembers(tenancy: Pick<Tenancy, 'members'>, tenantId: string): Promise<number> {
+  let count = 0
+  for await (const _ of activeMembers(tenancy, tenantId)) count += 1
+  return count
+}
+
+async function* activeMembers({ members }: Pick<Tenancy, 'members'>, tenantId: string) {
+  for (let after: string | undefined; ; ) {
+    const page = await members.list(tenantId, { limit: PAGE, ...(after === undefined ? {} : { after }) })
+    yield* page.filter(({ active }) => active)
+    after = page.at(-1)?.userId
+    if (page.length < PAGE) return
+  }
 }

@@ -1,0 +1,59 @@
+import { z } from 'zod'
+import { moment, text } from './common.ts'
+
+const interval = z.enum(['month', 'year'])
+const quota = z.object({
+  /** From here on owners are warned. */
+  soft: z.int().nullable(),
+  /** No more than this. */
+  hard: z.int().nullable(),
+})
+
+/** What a plan costs for an interval: minor units of the currency, 2900 usd are $29.00. */
+const price = z.object({ amount: z.int(), currency: z.string(), interval })
+
+/** The plans that are sold, the cheapest first. */
+export const billingPlans = z.object({
+  items: z.array(
+    z.object({
+      name: z.string(),
+      title: z.string(),
+      trial_days: z.int(),
+      prices: z.array(price),
+      quotas: z.record(z.string(), quota),
+    }),
+  ),
+})
+
+/** What an organization has chosen and paid for. */
+export const subscription = z.object({
+  status: z.enum(['none', 'trialing', 'active', 'past_due', 'unpaid', 'canceled']),
+  plan: z.string(),
+  interval: interval.nullable(),
+  currency: z.string().nullable(),
+  trial_until: moment.nullable(),
+  period_ends_at: moment.nullable(),
+  cancel_at: moment.nullable(),
+  past_due_since: moment.nullable(),
+  suspended: z.boolean(),
+  /** The organization is on its way to `plan`; null when it has arrived. */
+  change: z
+    .object({
+      from: z.string(),
+      to: z.string(),
+      /** A change that is blocked is tried again. */
+      state: z.enum(['pending', 'blocked']),
+      reason: z.string().nullable(),
+    })
+    .nullable(),
+})
+
+export const trialStart = z.strictObject({ plan: text(63) })
+export const planChange = z.strictObject({
+  plan: text(63),
+  interval: interval.optional(),
+  currency: z
+    .string()
+    .regex(/^[a-z]{3}$/, 'must be three letters, like usd')
+    .optional(),
+})

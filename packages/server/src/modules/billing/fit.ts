@@ -1,0 +1,54 @@
+import { QuickScaleError } from '@quickscale/tenancy'
+import { ProblemError } from '../../http/problem-error.ts'
+import type { Services } from '../module.ts'
+import type { BillingPlan } from './options.ts'
+
+type Surroundings = Pick<Services, 'tenancy' | 'gauges'>
+
+/**
+ * Refuses a plan that a tenant is too large for, or cannot be moved to; changes nothing.
+ *
+ * @throws ProblemError `PLAN_DOES_NOT_FIT` with everything that is in the way
+ */
+export async function assertFits(
+  surroundings: Surroundings,
+  tenantId: string,
+  name: string,
+  plan: BillingPlan,
+): Promise<void> {
+  const misfits = [
+    ...(await findExcess(surroundings, tenantId, plan)),
+    ...(await findObstacles(surroundings, tenantId, name)),
+  ]
+  if (misfits.length === 0) return
+  const errors = misfits.map((message) => ({ in: 'body' as const, path: '/plan', message }))
+  const detail = `The organization does not fit into ${name}: ${misfits.join('; ')}`
+  throw new ProblemError(409, 'PLAN_DOES_NOT_FIT', detail, errors)
+}
+
+async function findExcess({ gauges }: Surroundings, tenantId: string, plan: BillingPlan): Promise<string[]> {
+  const misfits: string[] = []
+  for (const [quota, { hard }] of Object.entries(plan.quotas)) {
+    const measure = gauges.get(quota)
+    if (measure === undefined || hard === undefined) continue
+    const count = await measure(tenantId)
+    if (count > hard) misfits.push(`${quota}: there are ${count}, ${hard} are allowed`)
+  }
+  return misfits
+}
+
+/** Reasons why the tenant cannot live as the plan wants it to. */
+async function findObstacles({ tenancy }: Surroundings, tenantId: string, plan: string): Promise<string[]> {
+  const { strategy } = await tenancy.tenants.placement(tenantId)
+  if (tenancy.plans[plan]?.strategy === strategy) return []
+  try {
+    return [...(await tenancy.moves.plan(tenantId, { plan })).obstacles]
+  } catch (error) {
+    if (!(error instanceof QuickScaleError)) throw error
+    // It waits for its turn behind the move that is under way.
+    if (error.code === 'TENANT_MOVING') return []
+    if (error.code === 'MOVE_REFUSED' || error.code === 'PLACEMENT_REFUSED')
+      return [String(error.details?.reasons)]
+    throw error
+  }
+}

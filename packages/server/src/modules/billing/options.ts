@@ -1,0 +1,79 @@
+import { QuickScaleError } from '@quickscale/tenancy'
+import { z } from 'zod'
+import { text } from '../../api/index.ts'
+import type { Services } from '../module.ts'
+
+const AMOUNT_MAX = 100_000_000
+const name = text(63).regex(/^[a-z][a-z0-9_]*$/, 'must be a-z, 0-9 and _, a letter first')
+
+const quota = z
+  .strictObject({
+    /** From here on owners are warned. */
+    soft: z.int().min(0).optional(),
+    /** No more than this. */
+    hard: z.int().min(0).optional(),
+  })
+  .refine(({ soft = 0, hard = Infinity }) => soft <= hard, 'must not warn beyond what is allowed')
+
+const price = z.strictObject({
+  /** In minor units of the currency: 2900 are $29.00. */
+  amount: z.int().min(1).max(AMOUNT_MAX),
+  currency: z.string().regex(/^[a-z]{3}$/, 'must be three letters, like usd'),
+  interval: z.enum(['month', 'year']),
+})
+
+const plan = z.strictObject({
+  /** What people call it. @defaultValue its name */
+  title: text(100).optional(),
+  /** None for a plan that costs nothing. */
+  prices: z
+    .array(price)
+    .max(20)
+    .refine(
+      (prices) => new Set(prices.map((each) => each.currency + each.interval)).size === prices.length,
+      'must not name an interval of a currency twice',
+    )
+    .default([]),
+  /** How long it may be tried, once; 0 for not at all. */
+  trialDays: z.int().min(0).max(365).default(0),
+  /** What its tenants may have and use, by name. */
+  quotas: z.record(name, quota).default({}),
+})
+
+export const billingOptions = z.strictObject({
+  /** What is sold, by the names of the tenancy's plans; the cheapest first. */
+  plans: z.record(text(63), plan).default({}),
+  /** Which of them organizations fall back to, which costs nothing. */
+  defaultPlan: text(63).default('free'),
+  /** What becomes of a trial that ends without payment: the default plan, or nobody gets in. */
+  afterTrial: z.enum(['fallback', 'suspend']).default('fallback'),
+  /** How long who has not paid may go on. */
+  graceDays: z.int().min(0).max(90).default(14),
+  /** For how long an operator may take a move back that a change of plan has made. */
+  rollbackMinutes: z.int().min(0).max(10_080).default(60),
+})
+
+export type BillingOptions = z.output<typeof billingOptions>
+export type BillingPlan = BillingOptions['plans'][string]
+export type Price = BillingPlan['prices'][number]
+
+/** @throws QuickScaleError `CONFIG_INVALID` naming a plan or a quota that there is not */
+export function assertOptions({ tenancy, gauges }: Services, options: BillingOptions): void {
+  const { plans, defaultPlan } = options
+  if (Object.keys(plans).length === 0) return
+  const problems = Object.entries(plans).flatMap(([plan, { quotas }]) => [
+    ...(Object.hasOwn(tenancy.plans, plan) ? [] : [`plans.${plan} is no plan of the tenancy`]),
+    ...Object.keys(quotas)
+      .filter((quota) => !gauges.has(quota))
+      .map((quota) => `plans.${plan}.quotas.${quota} is none of ${[...gauges.keys()].join(', ')}`),
+  ])
+  const fallback = plans[defaultPlan]
+  if (fallback === undefined) problems.push(`defaultPlan ${defaultPlan} is not among the plans`)
+  else if (fallback.prices.length > 0) problems.push(`defaultPlan ${defaultPlan} must cost nothing`)
+  for (const [plan, { prices }] of Object.entries(plans)) {
+    if (plan !== defaultPlan && prices.length === 0) problems.push(`plans.${plan} needs a price`)
+  }
+  if (problems.length === 0) return
+  const problem = problems.map((each) => `modules.billing.${each}`).join('; ')
+  throw new QuickScaleError('CONFIG_INVALID', { problem })
+}

@@ -1,0 +1,65 @@
+import type { Price } from './options.ts'
+import { addInterval, DAY_MS, endedChanges } from './schedule.ts'
+import { changeSubscription } from './subscriptions.ts'
+import type { Changes, Db, Subscription } from './tables.ts'
+
+/** A plan, and what it costs as it was chosen. */
+export interface Choice {
+  readonly plan: string
+  readonly price: Price
+}
+
+/** Whoever takes the money. */
+export interface Provider {
+  /** Gives an organization another plan that costs something. @throws ProblemError when that takes something else first */
+  change(subscription: Subscription, choice: Choice): Promise<void>
+  /** Ends it with what has been paid for. */
+  cancel(subscription: Subscription): Promise<void>
+  /** Ends it at once: the organization is gone. */
+  end(subscription: Subscription): Promise<void>
+  /** What it knows of a subscription; null when that is nothing. */
+  read(subscription: Subscription): Promise<Changes | null>
+}
+
+/** Nobody asks for money here: whoever runs the application writes the invoices. */
+export function createManualProvider(db: Db, { defaultPlan }: { readonly defaultPlan: string }): Provider {
+  return {
+    async change(subscription, { plan, price }) {
+      const { interval, currency } = price
+      const { period_ends_at } = subscription
+      const goesOn = subscription.interval === interval && period_ends_at !== null
+      await changeSubscription(db, subscription, {
+        status: 'active',
+        plan,
+        interval,
+        currency,
+        trial_until: null,
+        cancel_at: null,
+        past_due_since: null,
+        period_ends_at: goesOn ? period_ends_at : addInterval(new Date(), interval),
+      })
+    },
+    async cancel(subscription) {
+      const { status, period_ends_at } = subscription
+      const paid = status === 'active' && period_ends_at !== null
+      await changeSubscription(
+        db,
+        subscription,
+        paid ? { cancel_at: period_ends_at } : endedChanges({ defaultPlan }),
+      )
+    },
+    end: async () => undefined,
+    read: async () => null,
+  }
+}
+
+/** Begins a trial; who pays for it later is not known yet. */
+export async function startTrial(
+  db: Db,
+  subscription: Subscription,
+  plan: string,
+  days: number,
+): Promise<Subscription> {
+  const trial_until = new Date(Date.now() + days * DAY_MS)
+  return await changeSubscription(db, subscription, { status: 'trialing', plan, trial_until })
+}

@@ -1,0 +1,177 @@
+import * as api from '../../api/billing.ts'
+import { ProblemError } from '../../http/problem-error.ts'
+import { applicationRoute, type Route, tenantRoute } from '../../http/route.ts'
+import type { Services } from '../module.ts'
+import { assertFits } from './fit.ts'
+import type { BillingOptions, BillingPlan, Price } from './options.ts'
+import { type Provider, startTrial } from './provider.ts'
+import type { Settler } from './settler.ts'
+import { describe, findSubscription, requireSubscription } from './subscriptions.ts'
+import type { Db, Subscription } from './tables.ts'
+
+export interface Billing {
+  readonly services: Services
+  readonly db: Db
+  readonly options: BillingOptions
+  readonly provider: Provider
+  readonly settler: Settler
+}
+
+/** What an organization has, and how it gets something else. */
+export function subscriptionRoutes(billing: Billing): readonly Route[] {
+  return [priceList(billing), ...readingRoutes(billing), ...choosingRoutes(billing)]
+}
+
+function priceList({ options }: Billing): Route {
+  const items = Object.entries(options.plans).map(([name, { title = name, trialDays, prices, quotas }]) => ({
+    name,
+    title,
+    trial_days: trialDays,
+    prices: prices.map(({ amount, currency, interval }) => ({ amount, currency, interval })),
+    quotas: Object.fromEntries(
+      Object.entries(quotas).map(([quota, { soft = null, hard = null }]) => [quota, { soft, hard }]),
+    ),
+  }))
+  return applicationRoute({
+    method: 'GET',
+    path: '/billing/plans',
+    summary: 'The plans that are sold',
+    access: 'anyone',
+    answers: { 200: api.billingPlans },
+    handle: async () => ({ items }),
+  })
+}
+
+function readingRoutes({ services: { tenancy }, db }: Billing): readonly Route[] {
+  return [
+    tenantRoute({
+      method: 'GET',
+      path: '/billing/subscription',
+      summary: 'What the organization has chosen and paid for',
+      access: 'admin',
+      answers: { 200: api.subscription },
+      handle: async ({ here }) => {
+        const tenant = await tenancy.tenants.get(here().tenantId)
+        return describe(tenant, await findSubscription(db, tenant.id))
+      },
+    }),
+  ]
+}
+
+function choosingRoutes(billing: Billing): readonly Route[] {
+  const { services, db, provider } = billing
+  return [
+    tenantRoute({
+      method: 'POST',
+      path: '/billing/trial',
+      summary: 'Tries a plan, once',
+      access: 'owner',
+      rate: 'costly',
+      body: api.trialStart,
+      answers: { 200: api.subscription, 202: api.subscription },
+      handle: async ({ here, body, reply }) => {
+        const { tenantId } = here()
+        const plan = offered(billing, body.plan)
+        const current = await requireSubscription(db, await services.tenancy.tenants.get(tenantId))
+        assertUntried(current, plan)
+        await assertFits(services, tenantId, body.plan, plan)
+        await startTrial(db, current, body.plan, plan.trialDays)
+        return await follow(billing, tenantId, reply)
+      },
+    }),
+    tenantRoute({
+      method: 'POST',
+      path: '/billing/plan',
+      summary: 'Chooses another plan; one that costs nothing begins when what has been paid for is over',
+      access: 'owner',
+      rate: 'costly',
+      body: api.planChange,
+      answers: { 200: api.subscription, 202: api.subscription },
+      handle: async ({ here, body, reply }) => {
+        const { tenantId } = here()
+        const plan = offered(billing, body.plan)
+        const current = await requireSubscription(db, await services.tenancy.tenants.get(tenantId))
+        await assertFits(services, tenantId, body.plan, plan)
+        const price = choosePrice(plan, { ...current, ...definedOf(body) })
+        if (price === null) await provider.cancel(current)
+        else await provider.change(current, { plan: body.plan, price })
+        return await follow(billing, tenantId, reply)
+      },
+    }),
+    tenantRoute({
+      method: 'POST',
+      path: '/billing/cancellation',
+      summary: 'Ends the subscription with what has been paid for',
+      access: 'owner',
+      answers: { 200: api.subscription, 202: api.subscription },
+      handle: async ({ here, reply }) => {
+        const { tenantId } = here()
+        const current = await findSubscription(db, tenantId)
+        if (current === null || current.status === 'none' || current.status === 'canceled') {
+          throw new ProblemError(409, 'SUBSCRIPTION_NONE', 'There is no subscription to end')
+        }
+        await provider.cancel(current)
+        return await follow(billing, tenantId, reply)
+      },
+    }),
+  ]
+}
+
+/** Waits only where nothing has to be moved. */
+async function follow(
+  { services, db, settler }: Billing,
+  tenantId: string,
+  reply: { status(code: number): unknown },
+) {
+  const { tenancy } = services
+  const wanted = await findSubscription(db, tenantId)
+  const { strategy } = await tenancy.tenants.placement(tenantId)
+  if (wanted !== null && tenancy.plans[wanted.plan]?.strategy === strategy) await settler.settle(tenantId)
+  else settler.request()
+  const answer = describe(await tenancy.tenants.get(tenantId), await findSubscription(db, tenantId))
+  if (answer.change !== null) reply.status(202)
+  return answer
+}
+
+/** @throws ProblemError `PLAN_NOT_OFFERED` */
+function offered({ options: { plans } }: Billing, name: string): BillingPlan {
+  const plan = Object.hasOwn(plans, name) ? plans[name] : undefined
+  if (plan !== undefined) return plan
+  const known = Object.keys(plans).join(', ')
+  throw new ProblemError(422, 'PLAN_NOT_OFFERED', known === '' ? 'No plan is sold' : `Choose one of ${known}`)
+}
+
+/** @throws ProblemError `TRIAL_REFUSED` */
+function assertUntried({ status, trial_until }: Subscription, plan: BillingPlan): void {
+  const refused = (reason: string) => new ProblemError(409, 'TRIAL_REFUSED', reason)
+  if (plan.trialDays === 0) throw refused('This plan is not for trial')
+  if (trial_until !== null) throw refused('An organization may try one plan, once')
+  if (status !== 'none' && status !== 'canceled') throw refused('There is a subscription already')
+}
+
+interface Wanted {
+  readonly interval: Price['interval'] | null
+  readonly currency: string | null
+}
+
+/** @returns null for a plan that costs nothing @throws ProblemError `PRICE_NOT_OFFERED` */
+function choosePrice({ prices }: BillingPlan, { interval, currency }: Wanted): Price | null {
+  if (prices.length === 0) return null
+  const fitting = prices.filter(
+    (price) => price.interval === (interval ?? 'month') && (currency === null || price.currency === currency),
+  )
+  const [price] = fitting
+  if (price !== undefined) return price
+  const known = prices.map((each) => `${each.currency} by the ${each.interval}`).join(', ')
+  throw new ProblemError(422, 'PRICE_NOT_OFFERED', `This plan is sold for ${known}`)
+}
+
+function definedOf({
+  interval,
+  currency,
+}: {
+  interval?: Price['interval'] | undefined
+  currency?: string | undefined
+}) {
+  return { ...(interval !== undefined && { interval }), ...(currency !== undefined && { currency }) }
+}

@@ -1,0 +1,39 @@
+import type { ColumnType, Generated, Kysely, Selectable, Updateable } from 'kysely'
+
+type Moment = ColumnType<Date | null, Date | null | undefined, Date | null>
+/** bigint, as text. */
+type Count = ColumnType<string, never, string>
+
+interface SubscriptionTable {
+  tenant_id: ColumnType<string, string, never>
+  status: Generated<'none' | 'trialing' | 'active' | 'past_due' | 'unpaid' | 'canceled'>
+  plan: string
+  plan_since: ColumnType<Date, never, Date>
+  interval: ColumnType<'month' | 'year' | null, never, 'month' | 'year' | null>
+  currency: ColumnType<string | null, never, string | null>
+  trial_until: Moment
+  period_ends_at: Moment
+  cancel_at: Moment
+  past_due_since: Moment
+  suspended_at: Moment
+  customer: ColumnType<string | null, never, string | null>
+  provider_subscription: ColumnType<string | null, never, string | null>
+  hints: Count
+  hints_seen: Count
+  version: Count
+  due_at: Moment
+  lease: ColumnType<string | null, never, string | null>
+  leased_until: Moment
+  attempts: Generated<number>
+  failure: ColumnType<string | null, never, string | null>
+  created_at: ColumnType<Date, never, never>
+}
+
+/** The tables of sql/billing. */
+export interface BillingTables {
+  subscription: SubscriptionTable
+}
+
+export type Db = Kysely<BillingTables>
+export type Subscription = Selectable<SubscriptionTable>
+export type Changes = Updateable<SubscriptionTable>

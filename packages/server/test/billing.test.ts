@@ -1,0 +1,204 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Strategy } from '@quickscale/tenancy'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { buildApp, createFileMailer, defineApplication } from '../src/index.ts'
+import type { BillingTables, Changes } from '../src/modules/billing/tables.ts'
+import { type Answer, send } from './support/client.ts'
+import { installApplication, type TestInstallation } from './support/installation.ts'
+import { join, makePerson, type TestPerson } from './support/people.ts'
+
+const usd = (amount: number) => [{ amount, currency: 'usd', interval: 'month' }]
+const plans = {
+  rls: { quotas: { members: { soft: 1, hard: 2 }, domains: { hard: 1 } } },
+  only: { prices: usd(2900), trialDays: 14 },
+  schema: { title: 'Pro', prices: usd(7900), trialDays: 30, quotas: { members: { hard: 50 } } },
+  database: { prices: usd(50_000) },
+  nowhere: { prices: usd(90_000), trialDays: 7 },
+}
+
+let installation: TestInstallation
+let ann: TestPerson
+let ben: TestPerson
+
+beforeAll(async () => {
+  installation = await installApplication(inject('databaseUrl'), 'rls', {
+    closed: true,
+    billing: { plans, defaultPlan: 'rls' },
+  })
+  const { tenancy } = installation
+  ;[ann, ben] = [await makePerson(tenancy, 'Ann'), await makePerson(tenancy, 'Ben')]
+})
+afterAll(() => installation.remove())
+
+const ask = (who: TestPerson, method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) =>
+  send(installation.app, { method, url, headers: who.headers, ...(payload && { payload }) })
+
+async function makeOrganization(slug: string, plan: string): Promise<string> {
+  const { id } = await installation.tenancy.tenants.create({ slug, name: slug, plan })
+  await join(installation.tenancy, slug, ann, 'owner')
+  await installation.tenancy.members.deliver()
+  return id
+}
+
+/** Asks until the organization is where its subscription wants it. */
+async function untilSettled(slug: string): Promise<Answer> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const answer = await ask(ann, 'GET', `/t/${slug}/billing/subscription`)
+    expect(answer.status, answer.text).toBe(200)
+    if (answer.body.change === null) return answer
+    await sleep(50)
+  }
+  return expect.unreachable('the tenant does not follow its subscription')
+}
+
+const strategyOf = async (slug: string) => (await installation.tenancy.tenants.placement(slug)).strategy
+
+/** Time that has passed: what was to come is past. */
+async function rewrite(tenantId: string, changes: Changes): Promise<void> {
+  const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+  await db
+    .updateTable('subscription')
+    .set({ ...changes, due_at: new Date() })
+    .where('tenant_id', '=', tenantId)
+    .execute()
+  await installation.restart()
+}
+
+describe.each(['schema', 'database'] as const)('a plan with the strategy %s', (plan) => {
+  const slug = `up-${plan}`
+
+  it('is chosen by an owner, who works on while the organization moves there, through a restart, and back', async () => {
+    const id = await makeOrganization(slug, 'rls')
+    await join(installation.tenancy, slug, ben, 'admin')
+    expect((await ask(ben, 'POST', `/t/${slug}/billing/plan`, { plan })).status).toBe(403)
+    const chosen = await ask(ann, 'POST', `/t/${slug}/billing/plan`, { plan })
+    expect([chosen.status, chosen.body.change]).toMatchObject([
+      202,
+      { from: 'rls', to: plan, state: 'pending' },
+    ])
+    let written = 0
+    const write = async () => {
+      const name = `Company ${written}`
+      expect((await ask(ann, 'POST', `/t/${slug}/companies`, { name })).status).toBe(201)
+      written += 1
+    }
+    await write()
+    await installation.restart()
+    for (
+      let settled = false;
+      !settled;
+      settled = (await installation.tenancy.tenants.get(slug)).plan === plan
+    )
+      await write()
+    expect((await untilSettled(slug)).body).toMatchObject({ status: 'active', plan, currency: 'usd' })
+    expect(await strategyOf(slug)).toBe(plan satisfies Strategy)
+    // The period is over, and nothing more is wanted; the way back of the move is still open.
+    expect((await ask(ann, 'POST', `/t/${slug}/billing/plan`, { plan: 'rls' })).body).toMatchObject({
+      plan,
+      cancel_at: expect.any(String),
+    })
+    await rewrite(id, { cancel_at: new Date() })
+    await installation.app.ready()
+    while ((await untilSettled(slug)).body.status !== 'canceled') await sleep(50)
+    expect((await untilSettled(slug)).body).toMatchObject({ plan: 'rls', cancel_at: null })
+    expect(await strategyOf(slug)).toBe('rls')
+    const { body } = await ask(ann, 'GET', `/t/${slug}/companies?limit=100`)
+    expect(body.items).toHaveLength(Math.min(written, 100))
+  })
+})
+
+describe('a plan that an organization does not fit into', () => {
+  it('is refused with what does not fit, and nothing is changed', async () => {
+    await makeOrganization('large', 'schema')
+    for (const name of ['Cid', 'Dan'])
+      await join(installation.tenancy, 'large', await makePerson(installation.tenancy, name), 'member')
+    const refused = await ask(ann, 'POST', '/t/large/billing/plan', { plan: 'rls' })
+    expect([refused.status, refused.body.code]).toEqual([409, 'PLAN_DOES_NOT_FIT'])
+    expect(refused.body.errors).toEqual([
+      { in: 'body', path: '/plan', message: 'members: there are 3, 2 are allowed' },
+    ])
+    const nowhere = await ask(ann, 'POST', '/t/large/billing/plan', { plan: 'nowhere' })
+    expect([nowhere.status, nowhere.body.detail]).toEqual([409, expect.stringContaining('no label nowhere')])
+    expect((await ask(ann, 'GET', '/t/large/billing/subscription')).body).toMatchObject({
+      status: 'none',
+      plan: 'schema',
+      change: null,
+    })
+  })
+
+  it('is refused when it is not sold, or not at that price', async () => {
+    const change = (payload: object) => ask(ann, 'POST', '/t/large/billing/plan', payload)
+    expect((await change({ plan: 'free' })).body.code).toBe('PLAN_NOT_OFFERED')
+    expect((await change({ plan: 'constructor' })).body.code).toBe('PLAN_NOT_OFFERED')
+    expect((await change({ plan: 'database', currency: 'eur' })).body.code).toBe('PRICE_NOT_OFFERED')
+    expect((await change({ plan: 'database', interval: 'year' })).body.code).toBe('PRICE_NOT_OFFERED')
+    expect((await change({ plan: 'database', amount: 1 })).body.code).toBe('VALIDATION_FAILED')
+  })
+})
+
+describe('a trial', () => {
+  it('is had once, gives the plan at once, and ends with the default plan', async () => {
+    const id = await makeOrganization('trying', 'rls')
+    const begun = await ask(ann, 'POST', '/t/trying/billing/trial', { plan: 'only' })
+    expect([begun.status, begun.body.status]).toEqual([200, 'trialing'])
+    expect((await untilSettled('trying')).body.plan).toBe('only')
+    await rewrite(id, { trial_until: new Date() })
+    await installation.app.ready()
+    while ((await untilSettled('trying')).body.status !== 'canceled') await sleep(50)
+    expect((await untilSettled('trying')).body.plan).toBe('rls')
+    expect((await ask(ann, 'POST', '/t/trying/billing/trial', { plan: 'only' })).body.code).toBe(
+      'TRIAL_REFUSED',
+    )
+    expect((await ask(ann, 'POST', '/t/trying/billing/cancellation')).body.code).toBe('SUBSCRIPTION_NONE')
+  })
+
+  it('is refused of a plan that is not for trial', async () => {
+    expect((await ask(ann, 'POST', '/t/trying/billing/trial', { plan: 'database' })).body.code).toBe(
+      'TRIAL_REFUSED',
+    )
+  })
+})
+
+describe('what is sold', () => {
+  it('is told to everybody', async () => {
+    const { body } = await send(installation.app, { url: '/billing/plans' })
+    expect(body.items?.map(({ name }) => name)).toEqual(Object.keys(plans))
+    expect(body.items?.[2]).toEqual({
+      name: 'schema',
+      title: 'Pro',
+      trial_days: 30,
+      prices: usd(7900),
+      quotas: { members: { soft: null, hard: 50 } },
+    })
+  })
+
+  it.each([
+    [{ plans: { nosuch: {} } }, 'plans.nosuch is no plan of the tenancy'],
+    [{ plans: { rls: { quotas: { moons: { hard: 1 } } } } }, 'quotas.moons is none of'],
+    [{ plans: { schema: { prices: usd(1) } } }, 'defaultPlan rls is not among the plans'],
+    [{ plans: { rls: { prices: usd(1) } } }, 'must cost nothing'],
+    [{ plans: { rls: {}, schema: {} } }, 'plans.schema needs a price'],
+  ])('must be what the tenancy has: %j', async (options, problem) => {
+    const { tenancy, outbox } = installation
+    const application = defineApplication({ modules: { billing: { defaultPlan: 'rls', ...options } } })
+    const mailer = createFileMailer(outbox)
+    const opened = buildApp({
+      tenancy,
+      application,
+      secret: new Uint8Array(32),
+      baseUrl: 'http://localhost',
+      mailer,
+    })
+    await expect(opened).rejects.toThrow(problem)
+  })
+
+  it.each([
+    [{ plan: {} }, 'did you mean plans?'],
+    [{ plans: { rls: { price: [] } } }, 'is not a known key'],
+    [{ plans: { rls: { prices: [{ amount: 0.5, currency: 'usd', interval: 'month' }] } } }, 'amount'],
+    [{ plans: { rls: { prices: [...usd(1), ...usd(2)] } } }, 'twice'],
+    [{ plans: { rls: { quotas: { members: { soft: 2, hard: 1 } } } } }, 'beyond'],
+  ])('is refused when it cannot be meant: %j', (billing, problem) => {
+    expect(() => defineApplication({ modules: { billing } })).toThrow(problem)
+  })
+})
