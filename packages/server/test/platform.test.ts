@@ -42,6 +42,7 @@ describe('the modules of an application', () => {
       'teams',
       'crm',
       'blog',
+      'billing',
     ])
   })
 

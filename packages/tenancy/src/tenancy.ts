@@ -121,7 +121,6 @@ export async function createTenancy<DB = unknown>(
   }
   const seed = async (tenantId: string) =>
     await config.seed?.(createHandle<DB>(routes.routerDuringProvisioning(tenantId), {}))
-
   const { fleet, close: closeFleet } = createFleet<DB>(workshop, config.connections, budgets, tenant)
   const refill = new Refill(workshop, config.refillWarmDatabases)
   let closing: Promise<void> | undefined
