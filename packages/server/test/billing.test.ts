@@ -23,6 +23,7 @@ let ben: TestPerson
 beforeAll(async () => {
   installation = await installApplication(inject('databaseUrl'), 'rls', {
     closed: true,
+    tenants: [],
     billing: { plans, defaultPlan: 'rls' },
   })
   const { tenancy } = installation
