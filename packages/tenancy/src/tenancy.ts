@@ -10,6 +10,7 @@ import { QuickScaleError } from './errors.ts'
 import { createFleet, type Fleet } from './fleet/fleet.ts'
 import { sweepAtStart } from './lifecycle/sweep.ts'
 import { createTenants, type Tenants } from './lifecycle/tenants.ts'
+import { LineageMemory } from './members/lineage-memory.ts'
 import { createMembers, type Members } from './members/members.ts'
 import { readMigrations } from './migrations/files.ts'
 import { type PlanChanges, withPlanChanges } from './moves/change-plan.ts'
@@ -132,8 +133,10 @@ export async function createTenancy<DB = unknown>(
     await Promise.all([controlPlane.close(), catalog.close(), servers.close()])
   }
 
+  const lineages = new LineageMemory(catalog)
   const tenants = createTenants(workshop, config.plans, seed, {
     onMoved: (slug) => routes.forget(slug),
+    onChanged: (key) => lineages.forget(key),
     onClaimed: () => refill.request(),
   })
   if (config.sweepOnStart) {
@@ -160,7 +163,7 @@ export async function createTenancy<DB = unknown>(
     tenant,
     fleet,
     admin: createAdmin(workshop),
-    members: createMembers(catalog, tenant),
+    members: createMembers(catalog, tenant, lineages),
     controlPlane,
     keys: createKeys(workshop),
     ...createScope(tenant),

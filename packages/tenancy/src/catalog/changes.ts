@@ -13,11 +13,15 @@ export interface ChangedTenant {
 export interface ChangeListener {
   changed(tenant: ChangedTenant): void
   /** The tenant is about to be switched to the database. */
-  expected(tenant: ChangedTenant, databaseId: string): void
+  expected?(tenant: ChangedTenant, databaseId: string): void
+  /** A user has become something in a tenant, or is no longer what they were. */
+  memberChanged?(tenantId: string, userId: string): void
 }
 
 /** The step of the catalog's versions from which on it announces its changes: sql/catalog/. */
 const announcing = '_changes.sql'
+/** The one from which on it announces those of members. */
+const announcingMembers = '_member_changes.sql'
 const channel = 'quickscale_changes'
 
 /**
@@ -28,7 +32,8 @@ const channel = 'quickscale_changes'
 export class CatalogChanges {
   readonly #url: string
   readonly #closing = new AbortController()
-  #listener: ChangeListener | null = null
+  readonly #listeners = new Set<ChangeListener>()
+  #announcesMembers = false
   #count = 0
   /** Every change after this moment was heard. */
   #sinceMs = Number.POSITIVE_INFINITY
@@ -45,16 +50,23 @@ export class CatalogChanges {
     return this.#count
   }
 
-  /** Begins to listen; later calls do nothing. */
+  /** Begins to listen with the first one; repeatable. */
   listen(listener: ChangeListener): void {
-    if (this.#running !== null || this.#closing.signal.aborted) return
-    this.#listener = listener
-    this.#running = this.#keepListening()
+    if (this.#closing.signal.aborted) return
+    this.#listeners.add(listener)
+    this.#running ??= this.#keepListening()
   }
 
   /** Whether a change of what was read at that moment, or later, would have been heard by now. */
   covers(readAtMs: number): boolean {
     return readAtMs > this.#sinceMs && Date.now() - this.#beatAtMs < limits.routeLifetimeMs
+  }
+
+  /** The same of a change of members. They are believed for a shorter time on a connection that has fallen silent. */
+  coversMembers(readAtMs: number): boolean {
+    const silentMs = Date.now() - this.#beatAtMs
+    const heard = readAtMs > this.#sinceMs && readAtMs <= Date.now() && silentMs < limits.lineageSilenceMs
+    return this.#announcesMembers && heard && silentMs >= 0
   }
 
   async close(): Promise<void> {
@@ -93,10 +105,12 @@ export class CatalogChanges {
       const sinceMs = Date.now()
       while (!stop.aborted) {
         const askedAtMs = Date.now()
-        const { rows } = await client.query('select from catalog.version where name like $1', [
-          `%${announcing}`,
-        ])
+        const { rows } = await client.query<{ name: string }>(
+          'select name from catalog.version where name like $1',
+          [`%${announcing}`],
+        )
         if (rows.length === 0) return
+        this.#announcesMembers = rows.some(({ name }) => name.endsWith(announcingMembers))
         this.#beatAtMs = askedAtMs
         if (this.#sinceMs === Number.POSITIVE_INFINITY) this.#sinceMs = sinceMs
         await pause(limits.catalogBeatMs, stop)
@@ -113,12 +127,21 @@ export class CatalogChanges {
     const [id = '', ...slugs] = payload.split(' ')
     if (id === '>') {
       const [databaseId = '', tenantId = '', ...names] = slugs
-      this.#listener?.expected({ id: tenantId, slugs: names }, databaseId)
+      this.#tell((listener) => listener.expected?.({ id: tenantId, slugs: names }, databaseId))
+      return
+    }
+    if (id === '@') {
+      const [tenantId = '', userId = ''] = slugs
+      this.#tell((listener) => listener.memberChanged?.(tenantId, userId))
       return
     }
     this.#count += 1
     if (id === '*') this.#sinceMs = Date.now()
-    else this.#listener?.changed({ id, slugs })
+    else this.#tell((listener) => listener.changed({ id, slugs }))
+  }
+
+  #tell(what: (listener: ChangeListener) => void): void {
+    for (const listener of this.#listeners) what(listener)
   }
 }
 

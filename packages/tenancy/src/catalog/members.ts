@@ -144,6 +144,7 @@ export async function listMembers(
 export interface Kin {
   readonly tenantId: string
   readonly slug: string
+  readonly plan: string
   /** Null for who is no active member there. */
   readonly role: string | null
 }
@@ -153,15 +154,15 @@ export async function listLineage(db: Db, key: string, userId: string | null): P
   const parsed = parseTenantKey(key)
   const [id, slug] = 'id' in parsed ? [parsed.id, null] : [null, parsed.slug]
   const { rows } = await sql<Kin>`
-    with recursive line (id, slug, parent_id, depth) as (
-      select id, slug, parent_id, 0 from catalog.tenant
+    with recursive line (id, slug, plan_id, parent_id, depth) as (
+      select id, slug, plan_id, parent_id, 0 from catalog.tenant
        where (id = ${id}::uuid or slug = ${slug}::text) and state <> 'deleted'
       union all
-      select tenant.id, tenant.slug, tenant.parent_id, line.depth + 1
+      select tenant.id, tenant.slug, tenant.plan_id, tenant.parent_id, line.depth + 1
         from line join catalog.tenant on tenant.id = line.parent_id
        where line.depth < ${limits.lineageMax} and tenant.state <> 'deleted'
     )
-    select line.id as "tenantId", line.slug, member.role
+    select line.id as "tenantId", line.slug, line.plan_id as plan, member.role
       from line left join catalog.member
         on member.tenant_id = line.id and member.user_id = ${userId}::uuid and member.active
      order by line.depth`.execute(db)

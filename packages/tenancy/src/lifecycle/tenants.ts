@@ -102,6 +102,8 @@ export interface Tenants {
 export interface TenantListeners {
   /** A slug leads elsewhere from now on. */
   onMoved(slug: string): void
+  /** What is known of the tenant with this key may be so no longer. */
+  onChanged(key: string): void
   /** A database that waited may have been claimed. */
   onClaimed(): void
 }
@@ -110,7 +112,7 @@ export function createTenants(
   workshop: Workshop,
   plans: Plans,
   seed: (tenantId: string) => Promise<void>,
-  { onMoved, onClaimed }: TenantListeners,
+  { onMoved, onChanged, onClaimed }: TenantListeners,
 ): Tenants {
   const { catalog } = workshop
   const found = <T>(key: string, value: T | null): T => {
@@ -124,6 +126,8 @@ export function createTenants(
       if (Object.hasOwn(plans, wanted.plan) && plans[wanted.plan]?.strategy === 'database') onClaimed()
     }
   }
+  // Also when it fails: a part of it may have been done.
+  const changing = <T>(key: string, change: Promise<T>) => change.finally(() => onChanged(key))
   return {
     create: (wanted) => create(wanted),
     begin: (wanted) =>
@@ -141,18 +145,18 @@ export function createTenants(
       const tenantKey = parseTenantKey(key)
       return found(key, await findRoute(catalog.db, tenantKey)).placement
     },
-    update: (key, changes) => updateDetails(workshop, plans, key, changes),
+    update: (key, changes) => changing(key, updateDetails(workshop, plans, key, changes)),
     rename: async (key, names) => {
       const { slug } = found(key, await findTenant(catalog.db, parseTenantKey(key)))
-      const renamed = await renameTenant(workshop, key, names)
+      const renamed = await changing(key, renameTenant(workshop, key, names))
       if (renamed.slug !== slug) onMoved(slug)
       return renamed
     },
     reconnect: (key, database) => reconnectTenant(workshop, key, database),
-    suspend: (key, change) => changeState(workshop, key, 'suspended', change),
-    resume: (key, change) => changeState(workshop, key, 'active', change),
-    archive: (key, change) => changeState(workshop, key, 'archived', change),
-    delete: (key, options) => deleteTenant(workshop, plans, key, options),
+    suspend: (key, change) => changing(key, changeState(workshop, key, 'suspended', change)),
+    resume: (key, change) => changing(key, changeState(workshop, key, 'active', change)),
+    archive: (key, change) => changing(key, changeState(workshop, key, 'archived', change)),
+    delete: (key, options) => changing(key, deleteTenant(workshop, plans, key, options)),
     sweep: () => sweepTenants(workshop, plans, seed),
   }
 }

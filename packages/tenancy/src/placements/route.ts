@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Catalog } from '../catalog/catalog.ts'
-import type { ChangedTenant } from '../catalog/changes.ts'
+import type { ChangedTenant, ChangeListener } from '../catalog/changes.ts'
 import { type DatabaseRecord, findDatabaseById, findRoute, type RouteRecord } from '../catalog/places.ts'
 import { parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
@@ -37,6 +37,13 @@ export class RouteTable {
   readonly #hasten: (tenantId: string) => void
   /** Where the tenants' work is counted. */
   readonly activity: Activity
+  readonly #listener: ChangeListener = {
+    changed: ({ id, slugs }) => {
+      for (const key of [id, ...slugs]) this.forget(key)
+    },
+    // Whoever comes to the new place makes up for what fails here.
+    expected: (tenant, databaseId) => void this.#expect(tenant, databaseId).catch(() => undefined),
+  }
   #closed = false
 
   /** @param hasten a tenant's next place does not open */
@@ -87,16 +94,6 @@ export class RouteTable {
   /** The key leads elsewhere from now on. */
   forget(key: string): void {
     this.#known.delete(key)
-  }
-
-  #listen(): void {
-    this.#catalog.changes.listen({
-      changed: ({ id, slugs }) => {
-        for (const key of [id, ...slugs]) this.forget(key)
-      },
-      // Whoever comes to the new place makes up for what fails here.
-      expected: (tenant, databaseId) => void this.#expect(tenant, databaseId).catch(() => undefined),
-    })
   }
 
   /** From now on every use of a router fails with `TENANCY_CLOSED`. */
@@ -180,7 +177,7 @@ export class RouteTable {
   async #readCatalog(key: string): Promise<Route> {
     if (this.#closed) throw new QuickScaleError('TENANCY_CLOSED')
     const tenantKey = parseTenantKey(key)
-    this.#listen()
+    this.#catalog.changes.listen(this.#listener)
     const readAtMs = Date.now()
     const { count } = this.#catalog.changes
     const record = await findRoute(this.#catalog.db, tenantKey)

@@ -6,6 +6,7 @@ import { ProblemError } from '../../http/problem-error.ts'
 import { applicationRoute, type Route } from '../../http/route.ts'
 import type { Services } from '../module.ts'
 import { deleteAccount, renameEverywhere } from './account.ts'
+import type { CredentialCache } from './identify.ts'
 import type { Relay } from './relay.ts'
 import { requireSession } from './session-only.ts'
 import type { AuthTables } from './tables.ts'
@@ -13,7 +14,12 @@ import type { AuthTables } from './tables.ts'
 type Db = Kysely<AuthTables>
 
 /** The caller's own account. */
-export function accountRoutes(services: Services, db: Db, relay: Relay): readonly Route[] {
+export function accountRoutes(
+  services: Services,
+  db: Db,
+  relay: Relay,
+  cache: CredentialCache,
+): readonly Route[] {
   return [
     applicationRoute({
       method: 'GET',
@@ -51,13 +57,14 @@ export function accountRoutes(services: Services, db: Db, relay: Relay): readonl
         await relay(request, reply, { path: '/verify-password', body })
         for (const mayLeave of services.beforeDeletion) await mayLeave(userId)
         await deleteAccount(services, db, userId)
+        cache.clear()
       },
     }),
-    ...sessionRoutes(db),
+    ...sessionRoutes(db, cache),
   ]
 }
 
-function sessionRoutes(db: Db): readonly Route[] {
+function sessionRoutes(db: Db, cache: CredentialCache): readonly Route[] {
   return [
     applicationRoute({
       method: 'GET',
@@ -89,6 +96,7 @@ function sessionRoutes(db: Db): readonly Route[] {
           .where('user_id', '=', requireSession(caller))
           .executeTakeFirst()
         if (numDeletedRows === 0n) throw new ProblemError(404, 'NOT_FOUND', 'No such session')
+        cache.clear()
       },
     }),
   ]

@@ -10,7 +10,7 @@ import type { BetterAuth } from './better-auth.ts'
 import type { AuthTables } from './tables.ts'
 
 export interface CredentialCache {
-  /** Forgets all of them: one was revoked. */
+  /** Forgets all of them: one was revoked, or a session has ended. */
   clear(): void
 }
 
@@ -24,14 +24,27 @@ export function createIdentification(
   trusted: ReadonlySet<string>,
 ): Identification & CredentialCache {
   const known = new LRUCache<string, Caller>({ max: limits.credentialsCached, ttl: limits.credentialCacheMs })
-  const byBearer = async (bearer: string): Promise<Caller | null> => {
-    const digest = createHash('sha256').update(bearer).digest('base64url')
+  /** Grows whenever all is forgotten: what was read meanwhile may be older than the reason. */
+  let forgotten = 0
+  const remembering = async (credential: string, read: () => Promise<Caller | null>) => {
+    const digest = createHash('sha256').update(credential).digest('base64url')
     const cached = known.get(digest)
     if (cached !== undefined) return cached
-    const found = bearer.startsWith(KEY_PREFIX) ? await findKey(db, bearer) : await readToken(auth, bearer)
-    if (found !== null) known.set(digest, found)
+    const before = forgotten
+    const found = await read()
+    if (found !== null && before === forgotten) known.set(digest, found)
     return found
   }
+  const byBearer = (bearer: string) =>
+    remembering(`bearer ${bearer}`, () =>
+      bearer.startsWith(KEY_PREFIX) ? findKey(db, bearer) : readToken(auth, bearer),
+    )
+  const byCookie = (cookie: string) =>
+    remembering(`cookie ${cookie}`, async (): Promise<Caller | null> => {
+      const found = await auth.api.getSession({ headers: new Headers({ cookie }) })
+      if (found === null) return null
+      return { kind: 'session', id: found.user.id, userId: found.user.id, tenantId: null, roleMax: null }
+    })
   return {
     async identify(request) {
       const bearer = readBearer(request)
@@ -42,10 +55,9 @@ export function createIdentification(
       }
       const { cookie } = request.headers
       if (typeof cookie !== 'string') return null
-      const found = await auth.api.getSession({ headers: new Headers({ cookie }) })
-      if (found === null) return null
-      assertSameSite(request, trusted)
-      return { kind: 'session', id: found.user.id, userId: found.user.id, tenantId: null, roleMax: null }
+      const caller = await byCookie(cookie)
+      if (caller !== null) assertSameSite(request, trusted)
+      return caller
     },
     async find(userId) {
       const row = await db
@@ -57,7 +69,10 @@ export function createIdentification(
         ? null
         : { id: row.id, name: row.name, email: row.email, emailVerified: row.email_verified }
     },
-    clear: () => known.clear(),
+    clear: () => {
+      forgotten += 1
+      known.clear()
+    },
   }
 }
 

@@ -30,12 +30,12 @@ export const auth = defineModule({
     gate.identifyBy(identification)
     services.inBackground(() => resumeDeletions(services, db))
     gauges.set('api_clients', async (tenantId) => (await listKeys(db, { tenantId })).length)
-    const relay = createRelay(betterAuth, baseUrl)
+    const relay = createRelay(betterAuth, baseUrl, () => identification.clear())
     return [
       ...signInRoutes(relay),
       ...passwordRoutes(relay),
       ...providerRoutes(services, options, relay),
-      ...accountRoutes(services, db, relay),
+      ...accountRoutes(services, db, relay, identification),
       ...credentialRoutes(services, { auth: betterAuth, db, cache: identification }),
     ]
   },

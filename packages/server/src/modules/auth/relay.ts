@@ -15,7 +15,8 @@ const passedOn = ['cookie', 'user-agent'] as const
 /** Hands a request that our route has validated to better-auth, and its cookies back. */
 export type Relay = (request: FastifyRequest, reply: FastifyReply, errand: Errand) => Promise<unknown>
 
-export function createRelay(auth: Pick<BetterAuth, 'handler'>, baseUrl: string): Relay {
+/** @param onChange sessions may have ended */
+export function createRelay(auth: Pick<BetterAuth, 'handler'>, baseUrl: string, onChange: () => void): Relay {
   return async (request, reply, { path, method = 'POST', query = {}, body = {} }) => {
     const url = new URL(`${BASE_PATH}${path}`, baseUrl)
     for (const [name, value] of Object.entries(query)) {
@@ -30,6 +31,7 @@ export function createRelay(auth: Pick<BetterAuth, 'handler'>, baseUrl: string):
     const answer = await auth.handler(
       new Request(url, { method, headers, ...(method === 'POST' && { body: JSON.stringify(body) }) }),
     )
+    if (answer.ok) onChange()
     const cookies = answer.headers.getSetCookie()
     if (cookies.length > 0) reply.header('set-cookie', cookies)
     const location = answer.headers.get('location')

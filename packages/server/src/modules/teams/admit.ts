@@ -3,14 +3,14 @@ import { type Caller, isRole, type Role, reaches, type Standing } from '../../ht
 
 /**
  * What a caller is in a tenant: what they are there, or, as an admin or owner of a tenant above it, what they are there. A
- * credential that is bound to a tenant is good for that one and those below it. One query.
+ * credential that is bound to a tenant is good for that one and those below it. From memory, as a rule.
  */
 export async function admitCaller(
   { members }: Pick<Tenancy, 'members'>,
   key: string,
   caller: Caller,
 ): Promise<Standing | null> {
-  const line = await members.lineage(key, caller.userId ?? undefined)
+  const line = await members.rememberedLineage(key, caller.userId ?? undefined)
   const [own, ...above] = line
   if (own === undefined) return null
   if (caller.tenantId !== null && !line.some(({ tenantId }) => tenantId === caller.tenantId)) return null
