@@ -124,14 +124,13 @@ export async function createTenancy<DB = unknown>(
     await config.seed?.(createHandle<DB>(routes.routerDuringProvisioning(tenantId), {}))
   const { fleet, close: closeFleet } = createFleet<DB>(workshop, config.connections, budgets, tenant)
   const refill = new Refill(workshop, config.refillWarmDatabases)
-  let closing: Promise<void> | undefined
-  const close = async () => {
+  const close = once(async () => {
     routes.close()
     closeFleet()
     await refill.close()
     await budgets.close()
     await Promise.all([controlPlane.close(), catalog.close(), servers.close()])
-  }
+  })
 
   const lineages = new LineageMemory(catalog)
   const tenants = createTenants(workshop, config.plans, seed, {
@@ -167,10 +166,16 @@ export async function createTenancy<DB = unknown>(
     controlPlane,
     keys: createKeys(workshop),
     ...createScope(tenant),
-    close: () => {
-      closing ??= close()
-      return closing
-    },
+    close,
+  }
+}
+
+/** The same run for everybody who asks. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  return () => {
+    running ??= work()
+    return running
   }
 }
 
