@@ -45,4 +45,15 @@ export const limits = {
   /** The pause after the first failure, and after many. */
   settlementPauseMs: 5_000,
   settlementPauseMsMax: 3_600_000,
+  /** How often a subscription is read from its provider though nothing was said of it. */
+  providerReadMs: 21_600_000,
+  /** How long the provider may take to answer, how often it is asked again, and how many subscriptions of one customer are read. */
+  providerMs: 10_000,
+  providerRetries: 2,
+  subscriptionsReadMax: 100,
+  /** How long an event stays known, and how many one event that comes takes away. */
+  eventKeptMs: 2_592_000_000,
+  eventSweepMax: 20,
+  /** Age of a signature from which on it is refused. */
+  signatureSeconds: 300,
 } as const

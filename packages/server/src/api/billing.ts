@@ -57,3 +57,7 @@ export const planChange = z.strictObject({
     .regex(/^[a-z]{3}$/, 'must be three letters, like usd')
     .optional(),
 })
+
+/** A page elsewhere, good for a while. */
+export const paymentPage = z.object({ url: z.string() })
+export const webhookReceipt = z.object({ received: z.boolean() })

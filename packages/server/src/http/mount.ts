@@ -35,8 +35,22 @@ const tenantPrefixes = ['/t/:slug', '/teams/:team', ''] as const
 export function mountRoutes(app: FastifyInstance, routes: readonly Route[], options: MountOptions): void {
   for (const route of routes) {
     const prefixes = route.scope === 'tenant' ? tenantPrefixes : ['']
-    for (const prefix of prefixes) mountRoute(app, route, prefix, options)
+    const mount = (scope: FastifyInstance) => {
+      for (const prefix of prefixes) mountRoute(scope, route, prefix, options)
+    }
+    if (route.rawBody === true) mountRaw(app, mount)
+    else mount(app)
   }
+}
+
+/** In a scope of its own, where nothing reads bodies. */
+function mountRaw(app: FastifyInstance, mount: (scope: FastifyInstance) => void): void {
+  app.register((scope, _options, done) => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, parsed) => parsed(null, body))
+    mount(scope)
+    done()
+  })
 }
 
 function mountRoute(app: FastifyInstance, route: Route, prefix: string, options: MountOptions): void {

@@ -28,6 +28,8 @@ interface Declaration<Params, Query, Body> {
   readonly body?: z.ZodType<Body>
   /** Bytes. @defaultValue 1 MiB */
   readonly bodyBytesMax?: number
+  /** The body stays as the bytes that were sent, whatever they are: what is signed is checked before it is read. */
+  readonly rawBody?: boolean
   /** What is returned by `handle` goes out with the first one's status, unless the reply has another one. */
   readonly answers: Answers
 }

@@ -20,6 +20,17 @@ const price = z.strictObject({
   amount: z.int().min(1).max(AMOUNT_MAX),
   currency: z.string().regex(/^[a-z]{3}$/, 'must be three letters, like usd'),
   interval: z.enum(['month', 'year']),
+  /** Id of the same price at Stripe: `price_…`. */
+  stripePrice: text(255).optional(),
+})
+
+const stripe = z.strictObject({
+  /** `sk_…` or, better, `rk_…`: a key that may do no more than this takes. */
+  secretKey: z.string().min(8).max(255),
+  /** `whsec_…`, of the endpoint `/billing/webhooks/stripe`. */
+  webhookSecret: z.string().min(8).max(255),
+  /** Another address than Stripe's. */
+  apiUrl: z.url({ protocol: /^https?$/ }).optional(),
 })
 
 const plan = z.strictObject({
@@ -41,6 +52,8 @@ const plan = z.strictObject({
 })
 
 export const billingOptions = z.strictObject({
+  /** Takes the money; without it nobody does. */
+  stripe: stripe.optional(),
   /** What is sold, by the names of the tenancy's plans; the cheapest first. */
   plans: z.record(text(63), plan).default({}),
   /** Which of them organizations fall back to, which costs nothing. */
@@ -72,7 +85,13 @@ export function assertOptions({ tenancy, gauges }: Services, options: BillingOpt
   else if (fallback.prices.length > 0) problems.push(`defaultPlan ${defaultPlan} must cost nothing`)
   for (const [plan, { prices }] of Object.entries(plans)) {
     if (plan !== defaultPlan && prices.length === 0) problems.push(`plans.${plan} needs a price`)
+    if (options.stripe !== undefined && prices.some(({ stripePrice }) => stripePrice === undefined))
+      problems.push(`plans.${plan} needs a stripePrice for each price`)
   }
+  const ids = Object.values(plans).flatMap(({ prices }) =>
+    prices.flatMap(({ stripePrice = [] }) => stripePrice),
+  )
+  if (new Set(ids).size < ids.length) problems.push('plans must not name a stripePrice twice')
   if (problems.length === 0) return
   const problem = problems.map((each) => `modules.billing.${each}`).join('; ')
   throw new QuickScaleError('CONFIG_INVALID', { problem })

@@ -1,3 +1,4 @@
+import { ProblemError } from '../../http/problem-error.ts'
 import type { Price } from './options.ts'
 import { addInterval, DAY_MS, endedChanges } from './schedule.ts'
 import { changeSubscription } from './subscriptions.ts'
@@ -9,8 +10,19 @@ export interface Choice {
   readonly price: Price
 }
 
+/** Whoever is to pay. */
+export interface Payer {
+  /** Of the organization. */
+  readonly name: string
+  readonly email: string | null
+}
+
 /** Whoever takes the money. */
 export interface Provider {
+  /** URL of a page where the choice is paid for, and begins. @throws ProblemError `CHECKOUT_UNAVAILABLE`, `SUBSCRIPTION_EXISTS` */
+  checkout(subscription: Subscription, choice: Choice, payer: Payer): Promise<string>
+  /** URL of a page with cards, invoices and the way out. @throws ProblemError `CHECKOUT_UNAVAILABLE`, `SUBSCRIPTION_NONE` */
+  portal(subscription: Subscription): Promise<string>
   /** Gives an organization another plan that costs something. @throws ProblemError when that takes something else first */
   change(subscription: Subscription, choice: Choice): Promise<void>
   /** Ends it with what has been paid for. */
@@ -23,7 +35,12 @@ export interface Provider {
 
 /** Nobody asks for money here: whoever runs the application writes the invoices. */
 export function createManualProvider(db: Db, { defaultPlan }: { readonly defaultPlan: string }): Provider {
+  const nowhere = async () => {
+    throw new ProblemError(409, 'CHECKOUT_UNAVAILABLE', 'Nothing is paid for online here; choose a plan')
+  }
   return {
+    checkout: nowhere,
+    portal: nowhere,
     async change(subscription, { plan, price }) {
       const { interval, currency } = price
       const { period_ends_at } = subscription

@@ -3,7 +3,8 @@ import { ProblemError } from '../../http/problem-error.ts'
 import { applicationRoute, type Route, tenantRoute } from '../../http/route.ts'
 import type { Services } from '../module.ts'
 import { assertFits } from './fit.ts'
-import type { BillingOptions, BillingPlan, Price } from './options.ts'
+import { choosePrice, offered } from './offer.ts'
+import type { BillingOptions, BillingPlan } from './options.ts'
 import { type Provider, startTrial } from './provider.ts'
 import type { Settler } from './settler.ts'
 import { describe, findSubscription, requireSubscription } from './subscriptions.ts'
@@ -59,7 +60,7 @@ function readingRoutes({ services: { tenancy }, db }: Billing): readonly Route[]
 }
 
 function choosingRoutes(billing: Billing): readonly Route[] {
-  const { services, db, provider } = billing
+  const { services, db, provider, options } = billing
   return [
     tenantRoute({
       method: 'POST',
@@ -71,7 +72,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       answers: { 200: api.subscription, 202: api.subscription },
       handle: async ({ here, body, reply }) => {
         const { tenantId } = here()
-        const plan = offered(billing, body.plan)
+        const plan = offered(options, body.plan)
         const current = await requireSubscription(db, await services.tenancy.tenants.get(tenantId))
         assertUntried(current, plan)
         await assertFits(services, tenantId, body.plan, plan)
@@ -89,13 +90,15 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       answers: { 200: api.subscription, 202: api.subscription },
       handle: async ({ here, body, reply }) => {
         const { tenantId } = here()
-        const plan = offered(billing, body.plan)
+        const plan = offered(options, body.plan)
         const current = await requireSubscription(db, await services.tenancy.tenants.get(tenantId))
         await assertFits(services, tenantId, body.plan, plan)
-        const price = choosePrice(plan, { ...current, ...definedOf(body) })
-        if (price === null) await provider.cancel(current)
-        else await provider.change(current, { plan: body.plan, price })
-        return await follow(billing, tenantId, reply)
+        if (plan.prices.length === 0) {
+          await provider.cancel(current)
+          return await follow(billing, tenantId, reply)
+        }
+        await provider.change(current, { plan: body.plan, price: choosePrice(plan, current, body) })
+        return await follow(billing, tenantId, reply, body.plan)
       },
     }),
     tenantRoute({
@@ -117,28 +120,29 @@ function choosingRoutes(billing: Billing): readonly Route[] {
   ]
 }
 
-/** Waits only where nothing has to be moved. */
+/**
+ * Waits only where nothing has to be moved.
+ *
+ * @param chosen the plan that the provider has agreed to, which may not have been read from it yet
+ */
 async function follow(
-  { services, db, settler }: Billing,
+  { services: { tenancy }, db, settler }: Billing,
   tenantId: string,
   reply: { status(code: number): unknown },
+  chosen?: string,
 ) {
-  const { tenancy } = services
-  const wanted = await findSubscription(db, tenantId)
+  const wanted = chosen ?? (await findSubscription(db, tenantId))?.plan
   const { strategy } = await tenancy.tenants.placement(tenantId)
-  if (wanted !== null && tenancy.plans[wanted.plan]?.strategy === strategy) await settler.settle(tenantId)
+  const stays = wanted !== undefined && tenancy.plans[wanted]?.strategy === strategy
+  if (stays) await settler.settle(tenantId)
   else settler.request()
-  const answer = describe(await tenancy.tenants.get(tenantId), await findSubscription(db, tenantId))
+  const subscription = await findSubscription(db, tenantId)
+  const answer = describe(
+    await tenancy.tenants.get(tenantId),
+    subscription && { ...subscription, ...(chosen !== undefined && { plan: chosen }) },
+  )
   if (answer.change !== null) reply.status(202)
   return answer
-}
-
-/** @throws ProblemError `PLAN_NOT_OFFERED` */
-function offered({ options: { plans } }: Billing, name: string): BillingPlan {
-  const plan = Object.hasOwn(plans, name) ? plans[name] : undefined
-  if (plan !== undefined) return plan
-  const known = Object.keys(plans).join(', ')
-  throw new ProblemError(422, 'PLAN_NOT_OFFERED', known === '' ? 'No plan is sold' : `Choose one of ${known}`)
 }
 
 /** @throws ProblemError `TRIAL_REFUSED` */
@@ -147,31 +151,4 @@ function assertUntried({ status, trial_until }: Subscription, plan: BillingPlan)
   if (plan.trialDays === 0) throw refused('This plan is not for trial')
   if (trial_until !== null) throw refused('An organization may try one plan, once')
   if (status !== 'none' && status !== 'canceled') throw refused('There is a subscription already')
-}
-
-interface Wanted {
-  readonly interval: Price['interval'] | null
-  readonly currency: string | null
-}
-
-/** @returns null for a plan that costs nothing @throws ProblemError `PRICE_NOT_OFFERED` */
-function choosePrice({ prices }: BillingPlan, { interval, currency }: Wanted): Price | null {
-  if (prices.length === 0) return null
-  const fitting = prices.filter(
-    (price) => price.interval === (interval ?? 'month') && (currency === null || price.currency === currency),
-  )
-  const [price] = fitting
-  if (price !== undefined) return price
-  const known = prices.map((each) => `${each.currency} by the ${each.interval}`).join(', ')
-  throw new ProblemError(422, 'PRICE_NOT_OFFERED', `This plan is sold for ${known}`)
-}
-
-function definedOf({
-  interval,
-  currency,
-}: {
-  interval?: Price['interval'] | undefined
-  currency?: string | undefined
-}) {
-  return { ...(interval !== undefined && { interval }), ...(currency !== undefined && { currency }) }
 }

@@ -22,11 +22,12 @@ export const endedChanges = ({ defaultPlan }: Pick<Rules, 'defaultPlan'>) =>
 export function changesAt(subscription: Subscription, now: Date, rules: Rules): Changes | null {
   const { status, provider_subscription, cancel_at, period_ends_at, interval } = subscription
   const isOver = (moment: Date | null) => moment !== null && moment <= now
-  if (status === 'trialing' && isOver(subscription.trial_until)) {
+  const kept = provider_subscription !== null
+  if (status === 'trialing' && !kept && isOver(subscription.trial_until)) {
     return rules.afterTrial === 'suspend' ? { status: 'unpaid' } : endedChanges(rules)
   }
   if (status === 'past_due' && isOver(graceEnd(subscription, rules))) return { status: 'unpaid' }
-  if (provider_subscription !== null || status === 'none' || status === 'canceled') return null
+  if (kept || status === 'none' || status === 'canceled') return null
   if (isOver(cancel_at)) return endedChanges(rules)
   if (status === 'active' && interval !== null && period_ends_at !== null && period_ends_at <= now)
     return { period_ends_at: addInterval(period_ends_at, interval) }
@@ -37,7 +38,7 @@ export function changesAt(subscription: Subscription, now: Date, rules: Rules): 
 export function nextChange(subscription: Subscription, rules: Rules): Date | null {
   const { status, provider_subscription, trial_until, cancel_at, period_ends_at } = subscription
   const moments = [
-    status === 'trialing' ? trial_until : null,
+    status === 'trialing' && provider_subscription === null ? trial_until : null,
     status === 'past_due' ? graceEnd(subscription, rules) : null,
     ...(provider_subscription === null && status !== 'canceled' ? [cancel_at] : []),
     ...(provider_subscription === null && status === 'active' ? [period_ends_at] : []),

@@ -1,4 +1,5 @@
 import { type Move, QuickScaleError, type Tenant } from '@quickscale/tenancy'
+import { limits } from '../../limits.ts'
 import type { Services } from '../module.ts'
 import type { BillingOptions } from './options.ts'
 import type { Provider } from './provider.ts'
@@ -44,14 +45,22 @@ export async function settle(settling: Settling, claimed: Subscription): Promise
   }
   subscription = await followState(settling, subscription, tenant)
   const moveEnds = await followPlan(settling, subscription, tenant)
-  return { subscription, next: earliest([nextChange(subscription, options), moveEnds]) }
+  const read = subscription.provider_subscription !== null
+  const nextRead = read ? new Date(Date.now() + limits.providerReadMs) : null
+  return { subscription, next: earliest([nextChange(subscription, options), moveEnds, nextRead]) }
 }
 
+/** What the provider has is read whenever there is something there: a hint may have been lost. */
 async function readProvider({ db, provider }: Settling, subscription: Subscription): Promise<Subscription> {
-  const { hints, hints_seen } = subscription
-  if (hints === hints_seen) return subscription
-  const changes: Changes = (await provider.read(subscription)) ?? {}
-  return await changeSubscription(db, subscription, { ...changes, hints_seen: hints })
+  const { hints, hints_seen, provider_subscription } = subscription
+  if (hints === hints_seen && provider_subscription === null) return subscription
+  const changes: Changes = { ...(await provider.read(subscription)), hints_seen: hints }
+  return differs(subscription, changes) ? await changeSubscription(db, subscription, changes) : subscription
+}
+
+function differs(subscription: Subscription, changes: Changes): boolean {
+  const now: Readonly<Record<string, unknown>> = { ...subscription }
+  return Object.entries(changes).some(([name, value]) => String(now[name]) !== String(value))
 }
 
 async function followState(

@@ -91,10 +91,10 @@ export class Settler {
       await this.#ofLease(claimed)
         .set((is) => ({
           ...free,
-          // Changed since: it stays due.
+          // Changed or spoken of since: it stays due.
           due_at: is
             .case()
-            .when('version', '=', subscription.version)
+            .when(is.and([is('version', '=', subscription.version), is('hints', '=', is.ref('hints_seen'))]))
             .then(next)
             .else(is.ref('due_at'))
             .end(),

@@ -48,6 +48,15 @@ export async function changeSubscription(
   throw new ProblemError(409, 'CONFLICT', 'The subscription was changed at the same moment; try again')
 }
 
+/** The provider has something new to say of a subscription: it is to be read there. @param by a column that is unique */
+export async function hint(db: Db, by: 'tenant_id' | 'customer', value: string): Promise<void> {
+  await db
+    .updateTable('subscription')
+    .set({ hints: sql<string>`hints + 1`, due_at: sql<Date>`now()`, attempts: 0 })
+    .where(by, '=', value)
+    .execute()
+}
+
 /** A subscription as the API shows it. */
 export function describe(tenant: Tenant, subscription: Subscription | null) {
   const { plan } = subscription ?? tenant

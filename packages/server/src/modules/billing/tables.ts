@@ -32,6 +32,7 @@ interface SubscriptionTable {
 /** The tables of sql/billing. */
 export interface BillingTables {
   subscription: SubscriptionTable
+  event: { id: string; type: string; created_at: Date; received_at: ColumnType<Date, never, never> }
 }
 
 export type Db = Kysely<BillingTables>

@@ -1,0 +1,50 @@
+import * as api from '../../api/billing.ts'
+import type { Caller } from '../../http/access.ts'
+import { type Route, tenantRoute } from '../../http/route.ts'
+import type { Services } from '../module.ts'
+import { assertFits } from './fit.ts'
+import { choosePrice, offered } from './offer.ts'
+import type { Billing } from './routes.ts'
+import { requireSubscription } from './subscriptions.ts'
+
+/** Pages of whoever takes the money. */
+export function paymentRoutes(billing: Billing): readonly Route[] {
+  const { services, db, provider, options } = billing
+  return [
+    tenantRoute({
+      method: 'POST',
+      path: '/billing/checkout',
+      summary: 'A page where a plan is paid for',
+      access: 'owner',
+      rate: 'costly',
+      body: api.planChange,
+      answers: { 200: api.paymentPage },
+      handle: async ({ here, caller, body }) => {
+        const plan = offered(options, body.plan)
+        const tenant = await services.tenancy.tenants.get(here().tenantId)
+        const current = await requireSubscription(db, tenant)
+        await assertFits(services, tenant.id, body.plan, plan)
+        const price = choosePrice(plan, current, body)
+        const payer = { name: tenant.name, email: await emailOf(services, caller) }
+        return { url: await provider.checkout(current, { plan: body.plan, price }, payer) }
+      },
+    }),
+    tenantRoute({
+      method: 'POST',
+      path: '/billing/portal',
+      summary: 'A page with cards, invoices and the way out',
+      access: 'owner',
+      rate: 'costly',
+      answers: { 200: api.paymentPage },
+      handle: async ({ here }) => {
+        const tenant = await services.tenancy.tenants.get(here().tenantId)
+        return { url: await provider.portal(await requireSubscription(db, tenant)) }
+      },
+    }),
+  ]
+}
+
+async function emailOf({ gate }: Services, caller: Caller | null): Promise<string | null> {
+  if (caller?.userId == null) return null
+  return (await gate.find(caller.userId))?.email ?? null
+}

@@ -1,0 +1,266 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join as joinPath } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { verifyEvent } from '../src/modules/billing/stripe/webhook.ts'
+import { installApplication, type TestInstallation } from './support/installation.ts'
+import { join, makePerson } from './support/people.ts'
+import { SECRET_KEY, type StripeServer, startStripeServer } from './support/stripe-server.ts'
+import type { StripeEvent, StripeSubscription } from './support/stripe-state.ts'
+import { deliver, shuffle, signatureOf, WEBHOOK_SECRET } from './support/stripe-webhooks.ts'
+
+const usd = (amount: number, stripePrice: string) => [
+  { amount, currency: 'usd', interval: 'month', stripePrice },
+]
+const plans = {
+  rls: { quotas: { members: { hard: 5 } } },
+  only: { prices: usd(2900, 'price_only'), trialDays: 14 },
+  schema: { prices: usd(7900, 'price_schema') },
+  database: { prices: usd(50_000, 'price_database') },
+}
+
+let stripe: StripeServer
+let installation: TestInstallation
+let origin = ''
+
+beforeAll(async () => {
+  stripe = await startStripeServer()
+  installation = await installApplication(inject('databaseUrl'), 'rls', {
+    closed: true,
+    tenants: [],
+    teams: { defaultPlan: 'rls', plans: ['rls'] },
+    billing: {
+      plans,
+      defaultPlan: 'rls',
+      stripe: { secretKey: SECRET_KEY, webhookSecret: WEBHOOK_SECRET, apiUrl: stripe.url },
+    },
+  })
+  origin = await installation.app.listen({ host: '127.0.0.1', port: 0 })
+})
+afterAll(async () => {
+  await installation.remove()
+  await stripe.close()
+})
+
+type Headers = Readonly<Record<string, string>>
+type Body = Readonly<Record<string, unknown>>
+
+/** A real request; the answer has its status. */
+async function ask(headers: Headers, method: 'GET' | 'POST', path: string, payload?: object): Promise<Body> {
+  const sent = payload && {
+    body: JSON.stringify(payload),
+    headers: { ...headers, 'content-type': 'application/json' },
+  }
+  const answer = await fetch(origin + path, { method, headers, ...sent })
+  const cookies = answer.headers.getSetCookie().map((cookie) => cookie.split(';')[0])
+  return { ...((await answer.json()) as Body), httpStatus: answer.status, cookie: cookies.join('; ') }
+}
+
+/** Everything that has happened at Stripe until now, from `since` on. */
+const send = (events: readonly StripeEvent[] = stripe.state.events) =>
+  deliver(`${origin}/billing/webhooks/stripe`, events)
+
+/** Whatever has happened is told twice, each time in another order, and all that was told before with it. */
+async function sendShuffledAndReplayed(seed: number): Promise<void> {
+  const statuses = [
+    ...(await send(shuffle(stripe.state.events, seed))),
+    ...(await send(shuffle(stripe.state.events, seed + 1))),
+  ]
+  expect(new Set(statuses)).toEqual(new Set([200]))
+}
+
+async function until(headers: Headers, slug: string, wanted: object): Promise<Body> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const answer = await ask(headers, 'GET', `/t/${slug}/billing/subscription`)
+    const found = Object.entries(wanted).every(([name, value]) => answer[name] === value)
+    if (found && answer.change === null) return answer
+    await sleep(50)
+  }
+  const { cookie: _, ...last } = await ask(headers, 'GET', `/t/${slug}/billing/subscription`)
+  return expect.unreachable(`${JSON.stringify(last)} does not become ${JSON.stringify(wanted)}`)
+}
+
+const strategyOf = async (slug: string) => (await installation.tenancy.tenants.placement(slug)).strategy
+
+/** By mail and password, as a browser does. */
+async function signUp(name: string): Promise<Headers> {
+  const [email, password] = [`${name}@example.test`, 'correct horse battery']
+  await ask({}, 'POST', '/auth/sign-up', { name, email, password })
+  const names = (await readdir(installation.outbox)).sort()
+  const mails = await Promise.all(names.map((each) => readFile(joinPath(installation.outbox, each), 'utf8')))
+  const mail = mails.filter((each) => each.includes(`To: ${email}\n`)).at(-1) ?? ''
+  const token = decodeURIComponent(/token=(\S+)/.exec(mail)?.[1] ?? '')
+  await ask({}, 'POST', '/auth/email/verify', { token })
+  const { cookie } = await ask({}, 'POST', '/auth/sign-in', { email, password })
+  return { cookie: String(cookie) }
+}
+
+/** An organization of somebody who has paid for a plan. */
+async function makePaying(slug: string, plan: string): Promise<{ owner: Headers; paid: StripeSubscription }> {
+  await installation.tenancy.tenants.create({ slug, name: slug, plan: 'rls' })
+  const person = await makePerson(installation.tenancy, slug)
+  await join(installation.tenancy, slug, person, 'owner')
+  const owner = { ...person.headers }
+  const { url } = await ask(owner, 'POST', `/t/${slug}/billing/checkout`, { plan })
+  const paid = stripe.state.pay(String(url))
+  await send()
+  await until(owner, slug, { status: 'active', plan })
+  return { owner, paid }
+}
+
+describe('from sign-up to downgrade', () => {
+  it('an organization is what Stripe says, however often, late and out of order its events come', async () => {
+    const owner = await signUp('founder')
+    const made = await ask(owner, 'POST', '/organizations', { name: 'Acme', slug: 'acme' })
+    expect([made.httpStatus, made.plan]).toEqual([201, 'rls'])
+    const trial = await ask(owner, 'POST', '/t/acme/billing/trial', { plan: 'only' })
+    expect(trial).toMatchObject({ httpStatus: 200, status: 'trialing', plan: 'only' })
+
+    const checkout = await ask(owner, 'POST', '/t/acme/billing/checkout', { plan: 'only' })
+    expect(checkout.url).toContain('https://checkout.stripe.test/')
+    const paid = stripe.state.pay(String(checkout.url))
+    // What was left of the trial stays free.
+    expect(paid.trial_end).toBe(Math.floor(Date.parse(String(trial.trial_until)) / 1000))
+    await sendShuffledAndReplayed(1)
+    await until(owner, 'acme', { status: 'trialing', plan: 'only' })
+    stripe.state.renew(paid)
+    await sendShuffledAndReplayed(2)
+    await until(owner, 'acme', { status: 'active', plan: 'only' })
+
+    const company = await ask(owner, 'POST', '/t/acme/companies', { name: 'Customer' })
+    const upgraded = await ask(owner, 'POST', '/t/acme/billing/plan', { plan: 'database' })
+    expect(upgraded).toMatchObject({
+      httpStatus: 202,
+      change: { from: 'only', to: 'database', state: 'pending' },
+    })
+    await sendShuffledAndReplayed(3)
+    await until(owner, 'acme', { status: 'active', plan: 'database' })
+    expect(await strategyOf('acme')).toBe('database')
+    expect((await ask(owner, 'GET', `/t/acme/companies/${company.id}`)).name).toBe('Customer')
+
+    const portal = await ask(owner, 'POST', '/t/acme/billing/portal')
+    expect(portal.url).toBe(`https://portal.stripe.test/${paid.customer}`)
+    stripe.state.changeSubscription(paid.id, { cancel_at_period_end: 'true' })
+    await sendShuffledAndReplayed(4)
+    const ends = new Date((paid.cancel_at ?? 0) * 1000).toISOString()
+    await until(owner, 'acme', { status: 'active', plan: 'database', cancel_at: ends, period_ends_at: ends })
+    stripe.state.renew(paid)
+    await sendShuffledAndReplayed(5)
+    await until(owner, 'acme', { status: 'canceled', plan: 'rls' })
+    expect(await strategyOf('acme')).toBe('rls')
+    expect((await ask(owner, 'GET', `/t/acme/companies/${company.id}`)).name).toBe('Customer')
+    await sendShuffledAndReplayed(6)
+    await until(owner, 'acme', { status: 'canceled', plan: 'rls' })
+  })
+})
+
+describe('a plan that is paid for', () => {
+  it('begins with a checkout, once, and needs another card when that one is refused', async () => {
+    const { owner, paid } = await makePaying('card', 'only')
+    const again = await ask(owner, 'POST', '/t/card/billing/checkout', { plan: 'only' })
+    expect([again.httpStatus, again.code]).toEqual([409, 'SUBSCRIPTION_EXISTS'])
+    stripe.state.declines = true
+    const refused = await ask(owner, 'POST', '/t/card/billing/plan', { plan: 'database' })
+    stripe.state.declines = false
+    expect([refused.httpStatus, refused.code]).toEqual([402, 'PAYMENT_FAILED'])
+    await until(owner, 'card', { status: 'active', plan: 'only' })
+    expect(stripe.state.subscriptionsOf(paid.customer)).toHaveLength(1)
+    expect(await ask(owner, 'POST', '/t/card/billing/cancellation')).toMatchObject({
+      cancel_at: expect.any(String),
+    })
+    expect(paid.cancel_at_period_end).toBe(true)
+  })
+
+  it('is not had without paying', async () => {
+    const { tenancy } = installation
+    await tenancy.tenants.create({ slug: 'poor', name: 'poor', plan: 'rls' })
+    const person = await makePerson(tenancy, 'Poor')
+    await join(tenancy, 'poor', person, 'owner')
+    const owner = { ...person.headers }
+    const chosen = await ask(owner, 'POST', '/t/poor/billing/plan', { plan: 'database' })
+    expect([chosen.httpStatus, chosen.code]).toEqual([402, 'CHECKOUT_REQUIRED'])
+    expect((await ask(owner, 'POST', '/t/poor/billing/portal')).code).toBe('SUBSCRIPTION_NONE')
+    // The page was opened, nobody has paid.
+    await ask(owner, 'POST', '/t/poor/billing/checkout', { plan: 'database' })
+    await send()
+    await until(owner, 'poor', { status: 'none', plan: 'rls' })
+    stripe.failNext(3)
+    const down = await ask(owner, 'POST', '/t/poor/billing/checkout', { plan: 'database' })
+    expect([down.httpStatus, down.code]).toEqual([503, 'PROVIDER_UNAVAILABLE'])
+  })
+})
+
+describe('an event', () => {
+  it('is a hint: what it says is not believed, and what is not signed is not heard', async () => {
+    const { owner, paid } = await makePaying('hinted', 'only')
+    const lie = structuredClone({ ...paid, items: { data: [{ price: { id: 'price_database' } }] } })
+    const event = (id: string, object: object): StripeEvent => ({
+      id,
+      object: 'event',
+      type: 'customer.subscription.updated',
+      created: Math.floor(Date.now() / 1000),
+      data: { object },
+    })
+    expect(
+      await send([event('evt_lie', lie), event('evt_unknown', { ...lie, customer: 'cus_unknown' })]),
+    ).toEqual([200, 200])
+    expect(await send([event('evt_thin', {})])).toEqual([200])
+    await until(owner, 'hinted', { status: 'active', plan: 'only' })
+    const reads = stripe.requests.length
+    const body = JSON.stringify(event('evt_forged', paid))
+    for (const signature of [
+      undefined,
+      '',
+      't=1,v1=00',
+      signatureOf(body, { secret: 'whsec_guessed' }),
+      signatureOf(`${body} `),
+    ]) {
+      const answer = await fetch(`${origin}/billing/webhooks/stripe`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(signature !== undefined && { 'stripe-signature': signature }),
+        },
+        body,
+      })
+      expect([answer.status, ((await answer.json()) as Body).code]).toEqual([400, 'SIGNATURE_INVALID'])
+    }
+    expect(stripe.requests).toHaveLength(reads)
+  })
+})
+
+describe('a signature', () => {
+  // Made with openssl: HMAC-SHA256 of `1700000000.<body>` under `whsec_vector` and `whsec_other`.
+  const body = Buffer.from('{"id":"evt_1","object":"event"}')
+  const good = '054fb216ec215036ac666fdcd7b515d9e87d75ea9803c1d5e36b049f004192ec'
+  const other = 'ce486949e2e39bec553617072a9bf7c086e490c7071f3324a664d8082cf43f97'
+  const at = 1_700_000_000_000
+  const verify = (header: string, text: Buffer, receivedAt = at) =>
+    verifyEvent(text, header, 'whsec_vector', receivedAt)
+
+  it('of Stripe is taken, for five minutes, beside others too', () => {
+    expect(verify(`t=1700000000,v1=${good}`, body).id).toBe('evt_1')
+    expect(verify(`t=1700000000,v1=${other},v1=${good},v0=${other}`, body).id).toBe('evt_1')
+    expect(verify(`t=1700000000,v1=${good}`, body, at + 300_000).id).toBe('evt_1')
+  })
+
+  it.each([
+    ['with another secret', `t=1700000000,v1=${other}`, body, at],
+    ['of another moment', `t=1700000001,v1=${good}`, body, at],
+    ['that is old', `t=1700000000,v1=${good}`, body, at + 301_000],
+    ['of another body', `t=1700000000,v1=${good}`, Buffer.from('{"id":"evt_2","object":"event"}'), at],
+    [
+      'of the same body written differently',
+      `t=1700000000,v1=${good}`,
+      Buffer.from('{"id": "evt_1","object":"event"}'),
+      at,
+    ],
+    ['of the old scheme only', `t=1700000000,v0=${good}`, body, at],
+    ['without a moment', `v1=${good}`, body, at],
+    ['that is cut off', `t=1700000000,v1=${good.slice(0, 32)}`, body, at],
+    ['that is nothing', '', body, at],
+    ['of nothing', `t=1700000000,v1=${good}`, Buffer.from(''), at],
+  ])('%s is refused', (_what, header, text, receivedAt) => {
+    expect(() => verify(header, text, receivedAt)).toThrow('Not signed by Stripe')
+  })
+})
