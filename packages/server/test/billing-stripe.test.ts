@@ -184,7 +184,7 @@ describe('a plan that is paid for', () => {
     await ask(owner, 'POST', '/t/poor/billing/checkout', { plan: 'database' })
     await send()
     await until(owner, 'poor', { status: 'none', plan: 'rls' })
-    stripe.failNext(3)
+    stripe.failNext('/v1/checkout/sessions', 3)
     const down = await ask(owner, 'POST', '/t/poor/billing/checkout', { plan: 'database' })
     expect([down.httpStatus, down.code]).toEqual([503, 'PROVIDER_UNAVAILABLE'])
   })

@@ -9,8 +9,8 @@ export interface StripeServer {
   readonly state: StripeState
   /** Requests that were answered, as `POST /v1/customers`. */
   readonly requests: readonly string[]
-  /** So many of the next requests fail, as a server does that is down. */
-  failNext(count: number): void
+  /** So many of the next requests to a path fail, as a server does that is down. */
+  failNext(path: string, count: number): void
   close(): Promise<void>
 }
 
@@ -26,7 +26,7 @@ export async function startStripeServer(): Promise<StripeServer> {
   const requests: string[] = []
   /** Answers by Idempotency-Key, as Stripe keeps them for a day. */
   const kept = new Map<string, { request: string; outcome: Outcome }>()
-  let failing = 0
+  let failing = { path: '', count: 0 }
   const server = createServer(async (request, response) => {
     const text = await readText(request)
     const outcome = answer(request, text)
@@ -40,8 +40,8 @@ export async function startStripeServer(): Promise<StripeServer> {
   const answer = (request: IncomingMessage, text: string): Outcome => {
     if (request.headers.authorization !== `Bearer ${SECRET_KEY}`)
       return problem(401, { message: 'Invalid API Key provided' })
-    if (failing > 0) {
-      failing -= 1
+    if (failing.count > 0 && request.url === failing.path) {
+      failing.count -= 1
       return problem(500, { type: 'api_error', message: 'down' })
     }
     const key = request.headers['idempotency-key']
@@ -62,8 +62,8 @@ export async function startStripeServer(): Promise<StripeServer> {
     url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
     state,
     requests,
-    failNext: (count) => {
-      failing = count
+    failNext: (path, count) => {
+      failing = { path, count }
     },
     close: () =>
       new Promise((done) => {
