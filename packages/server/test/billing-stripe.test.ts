@@ -3,6 +3,7 @@ import { join as joinPath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { verifyEvent } from '../src/modules/billing/stripe/webhook.ts'
+import type { BillingTables } from '../src/modules/billing/tables.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson } from './support/people.ts'
 import { SECRET_KEY, type StripeServer, startStripeServer } from './support/stripe-server.ts'
@@ -187,6 +188,63 @@ describe('a plan that is paid for', () => {
     stripe.failNext('/v1/checkout/sessions', 3)
     const down = await ask(owner, 'POST', '/t/poor/billing/checkout', { plan: 'database' })
     expect([down.httpStatus, down.code]).toEqual([503, 'PROVIDER_UNAVAILABLE'])
+  })
+})
+
+describe('an invoice that is not paid', () => {
+  const enter = (owner: Headers, slug: string) => ask(owner, 'GET', `/t/${slug}/companies`)
+  /** So long ago that there is no grace left. */
+  const passGrace = async (slug: string) => {
+    const { id } = await installation.tenancy.tenants.get(slug)
+    const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+    const past_due_since = new Date(Date.now() - 14 * 86_400_000)
+    await db.updateTable('subscription').set({ past_due_since }).where('tenant_id', '=', id).execute()
+  }
+  const fail = async (paid: StripeSubscription) => {
+    stripe.state.declines = true
+    stripe.state.renew(paid)
+    stripe.state.declines = false
+    await sendShuffledAndReplayed(7)
+  }
+
+  it('leaves time, then closes the organization until it is paid; its owner still gets to the invoice', async () => {
+    const { owner, paid } = await makePaying('owing', 'only')
+    await fail(paid)
+    await until(owner, 'owing', { status: 'past_due', suspended: false })
+    expect((await enter(owner, 'owing')).httpStatus).toBe(200)
+    await passGrace('owing')
+    await fail(paid)
+    await until(owner, 'owing', { status: 'unpaid', suspended: true, plan: 'only' })
+    expect(await enter(owner, 'owing')).toMatchObject({ httpStatus: 403, code: 'TENANT_SUSPENDED' })
+    const invoices = await ask(owner, 'GET', '/t/owing/billing/invoices?limit=2')
+    const [open] = invoices.items as Body[]
+    expect(open).toMatchObject({
+      status: 'open',
+      amount_paid: 0,
+      url: expect.stringContaining('https://invoice'),
+    })
+    const rest = await ask(owner, 'GET', `/t/owing/billing/invoices?limit=2&after=${invoices.next}`)
+    expect([rest.items, rest.next]).toEqual([[expect.objectContaining({ status: 'paid' })], null])
+    expect((await ask(owner, 'GET', '/t/owing/billing/invoices?after=in_nobody')).httpStatus).toBe(404)
+    expect((await ask(owner, 'POST', '/t/owing/billing/portal')).httpStatus).toBe(200)
+    stripe.state.settle(paid)
+    await sendShuffledAndReplayed(8)
+    await until(owner, 'owing', { status: 'active', suspended: false, past_due_since: null })
+    expect((await enter(owner, 'owing')).httpStatus).toBe(200)
+  })
+
+  it('that is paid opens nothing that an operator has closed', async () => {
+    const { owner, paid } = await makePaying('closed', 'only')
+    await installation.tenancy.tenants.suspend('closed', { reason: 'abuse' })
+    await fail(paid)
+    await until(owner, 'closed', { status: 'past_due' })
+    await passGrace('closed')
+    await fail(paid)
+    await until(owner, 'closed', { status: 'unpaid', suspended: false })
+    stripe.state.settle(paid)
+    await send()
+    await until(owner, 'closed', { status: 'active' })
+    expect((await enter(owner, 'closed')).code).toBe('TENANT_SUSPENDED')
   })
 })
 

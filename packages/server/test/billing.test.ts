@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Strategy } from '@quickscale/tenancy'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { buildApp, createFileMailer, defineApplication } from '../src/index.ts'
-import type { BillingTables, Changes } from '../src/modules/billing/tables.ts'
+import { addInterval, changesAt, DAY_MS, nextChange } from '../src/modules/billing/schedule.ts'
+import type { BillingTables, Changes, Subscription } from '../src/modules/billing/tables.ts'
 import { type Answer, send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
@@ -68,8 +69,8 @@ async function rewrite(tenantId: string, changes: Changes): Promise<void> {
 describe.each(['schema', 'database'] as const)('a plan with the strategy %s', (plan) => {
   const slug = `up-${plan}`
 
-  it('is chosen by an owner, who works on while the organization moves there, through a restart, and back', async () => {
-    const id = await makeOrganization(slug, 'rls')
+  it('is chosen by an owner, who works on while the organization moves there, through a restart', async () => {
+    await makeOrganization(slug, 'rls')
     await join(installation.tenancy, slug, ben, 'admin')
     expect((await ask(ben, 'POST', `/t/${slug}/billing/plan`, { plan })).status).toBe(403)
     const chosen = await ask(ann, 'POST', `/t/${slug}/billing/plan`, { plan })
@@ -93,18 +94,24 @@ describe.each(['schema', 'database'] as const)('a plan with the strategy %s', (p
       await write()
     expect((await untilSettled(slug)).body).toMatchObject({ status: 'active', plan, currency: 'usd' })
     expect(await strategyOf(slug)).toBe(plan satisfies Strategy)
-    // The period is over, and nothing more is wanted; the way back of the move is still open.
+    const { body } = await ask(ann, 'GET', `/t/${slug}/companies?limit=100`)
+    expect(body.items).toHaveLength(Math.min(written, 100))
+  })
+})
+
+describe('a plan that costs nothing', () => {
+  const slug = 'up-schema'
+
+  it('begins when what has been paid for is over, though the way back of a move is still open', async () => {
     expect((await ask(ann, 'POST', `/t/${slug}/billing/plan`, { plan: 'rls' })).body).toMatchObject({
-      plan,
+      plan: 'schema',
       cancel_at: expect.any(String),
     })
-    await rewrite(id, { cancel_at: new Date() })
+    await rewrite((await installation.tenancy.tenants.get(slug)).id, { cancel_at: new Date() })
     await installation.app.ready()
     while ((await untilSettled(slug)).body.status !== 'canceled') await sleep(50)
     expect((await untilSettled(slug)).body).toMatchObject({ plan: 'rls', cancel_at: null })
     expect(await strategyOf(slug)).toBe('rls')
-    const { body } = await ask(ann, 'GET', `/t/${slug}/companies?limit=100`)
-    expect(body.items).toHaveLength(Math.min(written, 100))
   })
 })
 
@@ -201,5 +208,72 @@ describe('what is sold', () => {
     [{ plans: { rls: { quotas: { members: { soft: 2, hard: 1 } } } } }, 'beyond'],
   ])('is refused when it cannot be meant: %j', (billing, problem) => {
     expect(() => defineApplication({ modules: { billing } })).toThrow(problem)
+  })
+})
+
+describe('time', () => {
+  const now = new Date('2030-03-31T12:00:00Z')
+  const ago = (days: number) => new Date(now.getTime() - days * DAY_MS)
+  const rules = { afterTrial: 'fallback', graceDays: 14, defaultPlan: 'free' } as const
+  const subscription = (values: Partial<Subscription>): Subscription => ({
+    tenant_id: '',
+    status: 'active',
+    plan: 'pro',
+    plan_since: ago(100),
+    interval: 'month',
+    currency: 'usd',
+    trial_until: null,
+    period_ends_at: null,
+    cancel_at: null,
+    past_due_since: null,
+    suspended_at: null,
+    customer: null,
+    provider_subscription: null,
+    hints: '0',
+    hints_seen: '0',
+    version: '1',
+    due_at: null,
+    lease: null,
+    leased_until: null,
+    attempts: 0,
+    failure: null,
+    created_at: ago(100),
+    ...values,
+  })
+
+  it('ends trials, with the default plan or with nobody let in', () => {
+    const over = subscription({ status: 'trialing', trial_until: ago(0) })
+    expect(changesAt(over, now, rules)).toMatchObject({ status: 'canceled', plan: 'free' })
+    expect(changesAt(over, now, { ...rules, afterTrial: 'suspend' })).toEqual({ status: 'unpaid' })
+    const open = subscription({ status: 'trialing', trial_until: ago(-1) })
+    expect([changesAt(open, now, rules), nextChange(open, rules)]).toEqual([null, ago(-1)])
+  })
+
+  it('ends grace to the day', () => {
+    const late = (days: number) => subscription({ status: 'past_due', past_due_since: ago(days) })
+    expect(changesAt(late(14), now, rules)).toEqual({ status: 'unpaid' })
+    expect([changesAt(late(13), now, rules), nextChange(late(13), rules)]).toEqual([null, ago(-1)])
+  })
+
+  it('ends nothing that its provider keeps, but grace', () => {
+    const kept = {
+      provider_subscription: 'sub_1',
+      trial_until: ago(1),
+      cancel_at: ago(1),
+      period_ends_at: ago(1),
+    }
+    for (const status of ['trialing', 'active'] as const) {
+      const found = subscription({ ...kept, status })
+      expect([changesAt(found, now, rules), nextChange(found, rules)]).toEqual([null, null])
+    }
+    const late = subscription({ ...kept, status: 'past_due', past_due_since: ago(20) })
+    expect(changesAt(late, now, rules)).toEqual({ status: 'unpaid' })
+  })
+
+  it('begins periods, the last day of a short month being as good as any', () => {
+    const ended = subscription({ period_ends_at: ago(0) })
+    expect(changesAt(ended, now, rules)).toEqual({ period_ends_at: new Date('2030-04-30T12:00:00Z') })
+    expect(addInterval(new Date('2032-02-29T00:00:00Z'), 'year')).toEqual(new Date('2033-02-28T00:00:00Z'))
+    expect(addInterval(new Date('2030-12-31T00:00:00Z'), 'month')).toEqual(new Date('2031-01-31T00:00:00Z'))
   })
 })

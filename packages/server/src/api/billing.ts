@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { moment, text } from './common.ts'
+import { moment, pageOf, text } from './common.ts'
 
 const interval = z.enum(['month', 'year'])
 const quota = z.object({
@@ -61,3 +61,28 @@ export const planChange = z.strictObject({
 /** A page elsewhere, good for a while. */
 export const paymentPage = z.object({ url: z.string() })
 export const webhookReceipt = z.object({ received: z.boolean() })
+
+/** Amounts in minor units of the currency. */
+export const invoice = z.object({
+  id: z.string(),
+  number: z.string().nullable(),
+  status: z.string(),
+  currency: z.string(),
+  amount_due: z.int(),
+  amount_paid: z.int(),
+  created_at: moment,
+  due_at: moment.nullable(),
+  /** Pages to pay and to print it. */
+  url: z.string().nullable(),
+  pdf_url: z.string().nullable(),
+})
+export const invoicePage = pageOf(invoice)
+export const invoiceList = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^([1-9]\d?|100)$/, 'must be a whole number from 1 to 100')
+    .default('20')
+    .transform(Number),
+  /** The `next` of the page before. */
+  after: z.string().max(255).regex(/^\w+$/, 'must be the next of a page').optional(),
+})

@@ -83,7 +83,7 @@ const handlers: readonly (readonly [string, RegExp, Handler])[] = [
   ['GET', /^\/v1\/subscriptions\/(\w+)$/, (state, _form, id) => state.subscriptions.get(id) ?? null],
   ['POST', /^\/v1\/subscriptions\/(\w+)$/, (state, form, id) => state.changeSubscription(id, form)],
   ['DELETE', /^\/v1\/subscriptions\/(\w+)$/, (state, _form, id) => state.endSubscription(id)],
-  ['GET', /^\/v1\/invoices$/, (state, form) => listOf(state.invoicesOf(form))],
+  ['GET', /^\/v1\/invoices$/, (state, form) => state.invoicesOf(form)],
   ['POST', /^\/v1\/billing\/meter_events$/, (state, form) => state.meter(form)],
 ]
 

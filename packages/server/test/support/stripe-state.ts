@@ -97,10 +97,12 @@ export class StripeState {
     return [...this.subscriptions.values()].filter((each) => each.customer === customer)
   }
 
-  invoicesOf({ customer, limit = '10', starting_after }: Form): readonly StripeInvoice[] {
+  invoicesOf({ customer, limit = '10', starting_after }: Form): object | null {
     const all = this.invoices.filter((each) => each.customer === customer).reverse()
     const start = all.findIndex(({ id }) => id === starting_after) + 1
-    return all.slice(start, start + Number(limit))
+    if (starting_after !== undefined && start === 0) return null
+    const data = all.slice(start, start + Number(limit))
+    return { object: 'list', url: '', has_more: start + data.length < all.length, data }
   }
 
   /** @returns the error of the card when that is refused */

@@ -5,12 +5,24 @@ import type { Services } from '../module.ts'
 import { assertFits } from './fit.ts'
 import { choosePrice, offered } from './offer.ts'
 import type { Billing } from './routes.ts'
-import { requireSubscription } from './subscriptions.ts'
+import { findSubscription, requireSubscription } from './subscriptions.ts'
 
 /** Pages of whoever takes the money. */
 export function paymentRoutes(billing: Billing): readonly Route[] {
   const { services, db, provider, options } = billing
   return [
+    tenantRoute({
+      method: 'GET',
+      path: '/billing/invoices',
+      summary: 'Invoices of the organization, the newest ones first',
+      access: 'admin',
+      query: api.invoiceList,
+      answers: { 200: api.invoicePage },
+      handle: async ({ here, query }) => {
+        const current = await findSubscription(db, here().tenantId)
+        return current === null ? { items: [], next: null } : await provider.invoices(current, query)
+      },
+    }),
     tenantRoute({
       method: 'POST',
       path: '/billing/checkout',

@@ -1,3 +1,5 @@
+import type { z } from 'zod'
+import type { invoiceList, invoicePage } from '../../api/billing.ts'
 import { ProblemError } from '../../http/problem-error.ts'
 import type { Price } from './options.ts'
 import { addInterval, DAY_MS, endedChanges } from './schedule.ts'
@@ -17,12 +19,17 @@ export interface Payer {
   readonly email: string | null
 }
 
+export type InvoiceRequest = z.output<typeof invoiceList>
+export type InvoicePage = z.output<typeof invoicePage>
+
 /** Whoever takes the money. */
 export interface Provider {
   /** URL of a page where the choice is paid for, and begins. @throws ProblemError `CHECKOUT_UNAVAILABLE`, `SUBSCRIPTION_EXISTS` */
   checkout(subscription: Subscription, choice: Choice, payer: Payer): Promise<string>
   /** URL of a page with cards, invoices and the way out. @throws ProblemError `CHECKOUT_UNAVAILABLE`, `SUBSCRIPTION_NONE` */
   portal(subscription: Subscription): Promise<string>
+  /** The newest ones first. */
+  invoices(subscription: Subscription, page: InvoiceRequest): Promise<InvoicePage>
   /** Gives an organization another plan that costs something. @throws ProblemError when that takes something else first */
   change(subscription: Subscription, choice: Choice): Promise<void>
   /** Ends it with what has been paid for. */
@@ -41,6 +48,7 @@ export function createManualProvider(db: Db, { defaultPlan }: { readonly default
   return {
     checkout: nowhere,
     portal: nowhere,
+    invoices: async () => ({ items: [], next: null }),
     async change(subscription, { plan, price }) {
       const { interval, currency } = price
       const { period_ends_at } = subscription

@@ -7,6 +7,7 @@ import { endedChanges } from '../schedule.ts'
 import { changeSubscription, hint } from '../subscriptions.ts'
 import type { Db, Subscription } from '../tables.ts'
 import { asking, isMissing } from './client.ts'
+import { readInvoices } from './invoices.ts'
 import { changesFrom, chooseCurrent } from './read.ts'
 
 // Stripe has the truth. What is asked of it here is written down nowhere but there, and read back by the settlement,
@@ -28,6 +29,8 @@ export function createStripeProvider(surroundings: Surroundings): Provider {
   return {
     checkout: (subscription, choice, payer) => openCheckout(surroundings, subscription, choice, payer),
     portal: (subscription) => openPortal(surroundings, subscription),
+    invoices: async ({ customer }, page) =>
+      customer === null ? { items: [], next: null } : await readInvoices(stripe, customer, page),
     change: (subscription, choice) => changePrice(surroundings, subscription, choice),
     async cancel(subscription) {
       const { tenant_id, provider_subscription: id } = subscription
