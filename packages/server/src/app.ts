@@ -16,6 +16,8 @@ import { type ConstraintMeanings, sendProblem } from './http/problem.ts'
 import { ProblemError } from './http/problem-error.ts'
 import { createResolution, type ResolutionOptions } from './http/resolution.ts'
 import { secureAnswers } from './http/security.ts'
+import { createJobs, type Jobs } from './jobs/jobs.ts'
+import { Worker, type WorkerOptions, type WorkerSurroundings } from './jobs/worker.ts'
 import { limits } from './limits.ts'
 import type { Mailer } from './mail/mailer.ts'
 import type { Services } from './modules/module.ts'
@@ -44,6 +46,11 @@ export interface AppOptions {
   readonly gatekeeper?: Gatekeeper
   /** See {@link createLogger}. @defaultValue nothing is logged */
   readonly logger?: FastifyBaseLogger
+  /**
+   * Whether this process works on jobs. A process for nothing else is `await (await buildApp(options)).ready()`, without `listen`.
+   * @defaultValue it does, on four at once
+   */
+  readonly worker?: WorkerOptions | false
   /** Milliseconds that the event loop may be late before requests are refused; 0 for ever. @defaultValue 2000 */
   readonly eventLoopDelayMsMax?: number
 }
@@ -64,9 +71,15 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await refuseUnderPressure(app, options.eventLoopDelayMsMax)
   tagAnswers(app)
   await documentRoutes(app)
-  const services = createServices(app, options)
+  const jobs = createJobs(tenancy)
+  const services = createServices(app, options, jobs)
   const gatekeeper = options.gatekeeper ?? services.gate
-  const mount = { gatekeeper, tenancy, resolution: createResolution(options.resolution ?? {}, services.gate) }
+  const mount = {
+    gatekeeper,
+    tenancy,
+    jobs,
+    resolution: createResolution(options.resolution ?? {}, services.gate),
+  }
   mountRoutes(app, healthRoutes(app, { check: () => tenancy.tenants.list({ limit: 1 }) }), mount)
   // Each in a scope of its own: what a module adds to Fastify is its own affair.
   for (const { routes } of application.modules) {
@@ -77,10 +90,24 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       done()
     })
   }
+  if (options.worker !== false)
+    startWorker(app, options.worker ?? {}, {
+      tenancy,
+      queue: jobs.queue,
+      jobs: application.modules.flatMap((module) => module.jobs(services)),
+      log: app.log,
+    })
   return app
 }
 
-function createServices(app: FastifyInstance, options: AppOptions): Services {
+/** Jobs are begun once everything is ready, and ended before anything else is. */
+function startWorker(app: FastifyInstance, options: WorkerOptions, surroundings: WorkerSurroundings): void {
+  const worker = new Worker(surroundings, options)
+  app.addHook('onReady', async () => worker.start())
+  app.addHook('preClose', () => worker.stop())
+}
+
+function createServices(app: FastifyInstance, options: AppOptions, jobs: Jobs): Services {
   const { tenancy, secret, baseUrl, mailer, origins = [] } = options
   const deliveries = new Deliveries(tenancy.members, app.log)
   app.addHook('onClose', () => deliveries.close())
@@ -92,6 +119,7 @@ function createServices(app: FastifyInstance, options: AppOptions): Services {
     appUrl: options.appUrl ?? baseUrl,
     mailer,
     deliveries,
+    jobs,
     cursors: createCursorCodec(deriveKey(secret, 'cursor')),
     gate: createGate(),
     origins: new Set([new URL(baseUrl).origin, ...origins]),

@@ -1,5 +1,6 @@
 import type { Tenancy, TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
+import { migrateQueue } from './jobs/migrate.ts'
 import { configureModules, type ModulesConfig } from './modules/configure.ts'
 import { modules as available } from './modules/index.ts'
 import type { ConfiguredModule } from './modules/module.ts'
@@ -11,7 +12,7 @@ export interface Application {
   readonly migrations: readonly string[]
   /** Gives a new tenant the rows every module needs, for `createTenancy({ seed })`; idempotent. */
   seed(tenant: TenantHandle<TenantTables>): Promise<void>
-  /** `tenancy.migrate()`, then the modules' tables beside the catalog. Repeatable. */
+  /** `tenancy.migrate()`, then the modules' tables and the queue of jobs beside the catalog. Repeatable. */
   migrate(tenancy: Pick<Tenancy, 'migrate' | 'controlPlane'>): Promise<void>
 }
 
@@ -35,6 +36,7 @@ export function defineApplication(manifest: { readonly modules?: ModulesConfig }
       for (const { name, controlPlane } of modules) {
         if (controlPlane !== undefined) await tenancy.controlPlane.upgrade(name, controlPlane)
       }
+      await migrateQueue(tenancy)
     },
   }
 }

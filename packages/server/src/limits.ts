@@ -56,4 +56,32 @@ export const limits = {
   eventSweepMax: 20,
   /** Age of a signature from which on it is refused. */
   signatureSeconds: 300,
+  /** How often a job is begun again, unless it says so itself, and how long one run may take. */
+  jobRetries: 10,
+  jobTimeoutMs: 300_000,
+  /** The pause after the first failure; each later one is twice as long, up to the second. */
+  jobPauseMs: 1_000,
+  jobPauseMsMax: 3_600_000,
+  jobPayloadBytesMax: 65_536,
+  jobErrorLengthMax: 1_000,
+  /** Jobs that are worked on at once in one process. */
+  jobsConcurrency: 4,
+  /** One turn of a tenant: so many jobs, none of which begins after so long. */
+  jobsPerTurn: 20,
+  jobTurnMs: 500,
+  /** When a tenant's jobs are looked at though whoever enqueued one was killed; how many of these are remembered. */
+  jobPromiseMs: 60_000,
+  jobPromisesCached: 10_000,
+  /** How often a tenant with jobs that may not be entered is tried. */
+  jobClosedMs: 300_000,
+  /** How long jobs may go on when the process is asked to stop; what then goes on is run again. */
+  jobShutdownMs: 5_000,
+  /** How long before new jobs are found without being announced. */
+  jobPollMs: 2_000,
+  /** How often a worker looks for others that were killed, and how long a job has been theirs by then. */
+  jobRescueMs: 5_000,
+  /** How far back a moment that was missed is made up for. */
+  cronCatchUpMs: 32 * 86_400_000,
+  /** Pause before a worker starts anew that could not start, or has failed. */
+  workerRestartMs: 5_000,
 } as const

@@ -1,6 +1,7 @@
 import type { TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Jobs } from '../jobs/jobs.ts'
 import { type Gatekeeper, unauthenticated } from './access.ts'
 import { answerOnce } from './idempotency.ts'
 import { admitted, requireAccess } from './require-access.ts'
@@ -18,6 +19,7 @@ export interface MountOptions {
   readonly gatekeeper: Gatekeeper
   readonly resolution: Resolution
   readonly tenancy: Tenants
+  readonly jobs: Pick<Jobs, 'within'>
 }
 
 /** What the application needs of the engine to answer requests. */
@@ -71,7 +73,7 @@ function mountRoute(app: FastifyInstance, route: Route, prefix: string, options:
     },
     // Before the body is read: whoever may not come in need not be listened to.
     onRequest: (request) => requireAccess(request, route, options),
-    handler: (request, reply) => answer(request, reply, route, options.tenancy),
+    handler: (request, reply) => answer(request, reply, route, options),
   })
 }
 
@@ -79,7 +81,7 @@ async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   route: Route,
-  tenancy: Tenants,
+  { tenancy, jobs }: Pick<MountOptions, 'tenancy' | 'jobs'>,
 ): Promise<unknown> {
   const [status = 200] = Object.keys(route.answers).map(Number)
   reply.status(status)
@@ -89,6 +91,7 @@ async function answer(
   if (route.scope === 'application') return finish(reply, await route.handle(asked))
   const actor = caller && standing && { id: caller.id, role: standing.role }
   const tenant = tenancy.tenant(standing?.tenantId ?? key, actor ? { actor } : {})
+  const enqueuing = jobs.within(tenant.key)
   const inTenant: InTenant = {
     ...asked,
     standing,
@@ -99,7 +102,19 @@ async function answer(
     tenant,
     db: tenant.kysely,
     inTransaction: (work) => tenant.transaction(({ kysely }) => work(kysely)),
+    enqueue: enqueuing.enqueue,
+    changeJobs: enqueuing.promise,
   }
+  const answered = await handle(inTenant, route)
+  // What was committed is found all the same, only later.
+  await enqueuing
+    .announce()
+    .catch((error: unknown) => request.log.warn({ err: error }, 'jobs were not announced'))
+  return answered
+}
+
+async function handle(inTenant: InTenant, route: Extract<Route, { scope: 'tenant' }>): Promise<unknown> {
+  const { request, reply } = inTenant
   if (route.method === 'POST' && request.headers['idempotency-key'] !== undefined) {
     return await answerOnce(inTenant, (db: Database) =>
       route.handle({ ...inTenant, db, inTransaction: (work) => work(db) }),

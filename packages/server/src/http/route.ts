@@ -1,11 +1,12 @@
 import type { TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Kysely } from 'kysely'
 import type { z } from 'zod'
+import type { Enqueuing } from '../jobs/jobs.ts'
 import type { Access, Caller, Role, Standing } from './access.ts'
+import type { Database } from './database.ts'
 
-export type Database = Kysely<TenantTables>
+export type { Database }
 
 /** How much a request costs, for limits: of reading, of writing, of guessing passwords, of much work. */
 export type RateClass = 'read' | 'write' | 'sign-in' | 'costly'
@@ -58,6 +59,15 @@ export interface InTenant<Params = unknown, Query = unknown, Body = unknown>
   readonly standing: Standing | null
   /** The same where `access` is a role. */
   here(): Standing
+  /**
+   * Leaves work for later, with the change that it belongs to: both are there, or neither.
+   *
+   * @param db the change's: `db`, or what `inTransaction` gives
+   * @returns the job's id; null when one waits under the key already
+   */
+  readonly enqueue: Enqueuing['enqueue']
+  /** To be called before rows of `job` are changed otherwise: they are looked at afterwards. */
+  readonly changeJobs: Enqueuing['promise']
 }
 
 /** What a route outside of tenants works with. */

@@ -7,6 +7,8 @@ import type { CursorCodec } from '../http/cursor.ts'
 import type { Gate } from '../http/gate.ts'
 import type { ConstraintMeanings } from '../http/problem.ts'
 import type { Route } from '../http/route.ts'
+import type { Job } from '../jobs/job.ts'
+import type { Jobs } from '../jobs/jobs.ts'
 import type { Mailer } from '../mail/mailer.ts'
 
 /** Counts something that a tenant has at this moment. */
@@ -27,6 +29,8 @@ export interface Services {
   readonly origins: ReadonlySet<string>
   /** Changes of members on their way to the tenants' places. */
   readonly deliveries: Deliveries
+  /** Work that is left for later. */
+  readonly jobs: Jobs
   readonly log: FastifyBaseLogger
   /** Asked before a user deletes their account; each may throw a refusal. */
   readonly beforeDeletion: ((userId: string) => Promise<void>)[]
@@ -54,6 +58,8 @@ export interface ModuleDefinition<Options> {
   /** A strict object, with a default for every key: an absent option is `{}`. */
   readonly options: z.ZodType<Options>
   routes(services: Services, options: Options): readonly Route[]
+  /** What it leaves for later. @defaultValue nothing */
+  jobs?(services: Services, options: Options): readonly Job[]
   /** Gives a new tenant the rows it cannot be without; idempotent. */
   seed?(tenant: TenantHandle<TenantTables>, options: Options): Promise<void>
 }
@@ -62,6 +68,7 @@ export interface ModuleDefinition<Options> {
 export interface ConfiguredModule
   extends Pick<ModuleDefinition<never>, 'name' | 'migrations' | 'controlPlane' | 'constraints'> {
   routes(services: Services): readonly Route[]
+  jobs(services: Services): readonly Job[]
   seed(tenant: TenantHandle<TenantTables>): Promise<void>
 }
 
@@ -100,6 +107,7 @@ export function defineModule<Options>(definition: ModuleDefinition<Options>): Mo
             ...(controlPlane !== undefined && { controlPlane }),
             constraints,
             routes: (services) => definition.routes(services, options),
+            jobs: (services) => definition.jobs?.(services, options) ?? [],
             seed: async (tenant) => await definition.seed?.(tenant, options),
           }),
         )

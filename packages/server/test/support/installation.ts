@@ -6,9 +6,11 @@ import { createTenancy, type Strategy, type Tenancy } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance } from 'fastify'
 import { dropInstallation } from '../../../../test/support/drop-installation.ts'
-import { buildApp } from '../../src/app.ts'
-import { defineApplication } from '../../src/application.ts'
+import { type AppOptions, buildApp } from '../../src/app.ts'
+import { type Application, defineApplication } from '../../src/application.ts'
 import { createFileMailer } from '../../src/index.ts'
+import type { ModulesConfig } from '../../src/modules/configure.ts'
+import type { Module } from '../../src/modules/module.ts'
 import { openGate } from './open-gate.ts'
 
 export interface TestInstallation {
@@ -18,6 +20,10 @@ export interface TestInstallation {
   readonly outbox: string
   /** Ends the server and starts another one, as a deployment does; returns it. */
   restart(): Promise<FastifyInstance>
+  /** What another process needs to open the same installation. */
+  readonly config: { readonly databaseUrl: string; readonly installation: string; readonly masterKey: string }
+  /** A further server of the same application; to be closed before `remove`. */
+  open(): Promise<FastifyInstance>
   /** Ends the connections and removes the databases and roles. */
   remove(): Promise<void>
 }
@@ -28,6 +34,10 @@ interface TestOptions {
   /** Options of the module. */
   readonly auth?: object
   readonly teams?: object
+  /** Options of the worker. @defaultValue no jobs are worked on */
+  readonly worker?: AppOptions['worker']
+  /** Further modules. */
+  readonly modules?: readonly Module[]
   /** Slugs of tenants under the strategy. @defaultValue `one` and `two` */
   readonly tenants?: readonly string[]
   readonly billing?: object
@@ -37,17 +47,27 @@ interface TestOptions {
 export async function installApplication(
   databaseUrl: string,
   strategy: Strategy,
-  { closed = false, auth = {}, teams = {}, billing = {}, tenants = ['one', 'two'] }: TestOptions = {},
+  {
+    closed = false,
+    auth = {},
+    teams = {},
+    billing = {},
+    worker = false,
+    modules = [],
+    tenants = ['one', 'two'],
+  }: TestOptions = {},
 ): Promise<TestInstallation> {
   const installation = `http_${randomBytes(4).toString('hex')}`
-  const application = defineApplication({
-    modules: { crm: {}, blog: {}, auth: { rateLimit: false, ...auth }, teams, billing },
-  })
+  const application = createTestApplication(
+    { crm: {}, blog: {}, auth: { rateLimit: false, ...auth }, teams, billing },
+    modules,
+  )
+  const masterKey = randomBytes(32).toString('base64')
   const outbox = join(tmpdir(), installation)
   const tenancy = await createTenancy<TenantTables>({
     databaseUrl,
     installation,
-    masterKey: randomBytes(32).toString('base64'),
+    masterKey,
     migrations: application.migrations,
     plans: {
       only: { strategy },
@@ -61,29 +81,34 @@ export async function installApplication(
   })
   await application.migrate(tenancy)
   for (const slug of tenants) await tenancy.tenants.create({ slug, name: slug, plan: 'only' })
-  const secret = randomBytes(32)
-  const open = () =>
-    buildApp({
-      tenancy,
-      application,
-      ...(closed ? {} : { gatekeeper: openGate }),
-      secret,
-      baseUrl: 'http://localhost',
-      mailer: createFileMailer(outbox),
-      // Other test files share the machine.
-      eventLoopDelayMsMax: 0,
-    })
-  let app = await open()
+  const options: AppOptions = {
+    tenancy,
+    application,
+    ...(closed ? {} : { gatekeeper: openGate }),
+    secret: randomBytes(32),
+    baseUrl: 'http://localhost',
+    mailer: createFileMailer(outbox),
+    worker,
+    // Other test files share the machine.
+    eventLoopDelayMsMax: 0,
+  }
+  let app = await buildApp(options)
   return {
     get app() {
       return app
     },
     tenancy,
     outbox,
+    config: { databaseUrl, installation, masterKey },
     async restart() {
       await app.close()
-      app = await open()
+      app = await buildApp(options)
       return app
+    },
+    async open() {
+      const another = await buildApp(options)
+      await another.ready()
+      return another
     },
     async remove() {
       await app.close()
@@ -92,4 +117,15 @@ export async function installApplication(
       await rm(outbox, { recursive: true, force: true })
     },
   }
+}
+
+/** The application with further modules, without options, that only tests have. */
+export function createTestApplication(config: ModulesConfig, further: readonly Module[]): Application {
+  const application = defineApplication({ modules: config })
+  const configured = further.map((module) => {
+    const result = module.configure({})
+    if (result.success) return result.data
+    throw result.error
+  })
+  return { ...application, modules: [...application.modules, ...configured] }
 }

@@ -1,4 +1,5 @@
 import { Kysely, PostgresDialect } from 'kysely'
+import type pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { limits } from '../limits.ts'
@@ -29,6 +30,15 @@ export interface ControlPlane {
    * @example const users = await tenancy.controlPlane.kysely<AuthTables>('auth').selectFrom('user').selectAll().execute()
    */
   kysely<DB>(schema: string): Kysely<DB>
+  /**
+   * Further connections to the catalog's database, for a library that brings its own tables and SQL: a queue, say. As the
+   * administrator; whoever opens the pool ends it, before `tenancy.close()`.
+   *
+   * @param options.connectionsMax how many at the same time
+   * @param options.name what the server shows of them as `application_name`
+   * @example const pool = tenancy.controlPlane.openPool({ connectionsMax: 5, name: 'queue' })
+   */
+  openPool(options: { readonly connectionsMax: number; readonly name: string }): pg.Pool
 }
 
 /** Schemas of the library and of PostgreSQL. */
@@ -62,6 +72,13 @@ export function createControlPlane(url: string, catalog: Catalog): ControlPlane 
       })
     },
     kysely: <DB>(schema: string) => new Kysely<DB>({ dialect }).withSchema(parseSchema(schema)),
+    openPool: ({ connectionsMax, name }) =>
+      openPool({
+        connectionString: url,
+        max: connectionsMax,
+        connectionTimeoutMillis: limits.catalogConnectMs,
+        application_name: name,
+      }),
     close: () => pool.end(),
   }
 }

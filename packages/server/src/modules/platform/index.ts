@@ -1,13 +1,15 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { defineModule } from '../module.ts'
+import { jobRoutes } from './job-routes.ts'
 
-/** What every application has in each tenant's place: answers that are kept for their Idempotency-Key. */
+/** What every application has in each tenant's place: answers that are kept for their Idempotency-Key, jobs. */
 export const platform = defineModule({
   name: 'platform',
   needs: [],
   migrations: fileURLToPath(new URL('../../../migrations/platform', import.meta.url)),
+  controlPlane: fileURLToPath(new URL('../../../sql/platform', import.meta.url)),
   constraints: {},
   options: z.strictObject({}),
-  routes: () => [],
+  routes: (services) => jobRoutes(services),
 })
