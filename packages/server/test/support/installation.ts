@@ -43,6 +43,13 @@ interface TestOptions {
   readonly billing?: object
 }
 
+const plans = {
+  rls: { strategy: 'rls' },
+  schema: { strategy: 'schema' },
+  database: { strategy: 'database' },
+  nowhere: { strategy: 'database', placement: { labels: ['nowhere'] } },
+} as const
+
 /** The application on an installation of its own, with tenants under the strategy. */
 export async function installApplication(
   databaseUrl: string,
@@ -69,13 +76,7 @@ export async function installApplication(
     installation,
     masterKey,
     migrations: application.migrations,
-    plans: {
-      only: { strategy },
-      rls: { strategy: 'rls' },
-      schema: { strategy: 'schema' },
-      database: { strategy: 'database' },
-      nowhere: { strategy: 'database', placement: { labels: ['nowhere'] } },
-    },
+    plans: { ...plans, only: { strategy } },
     seed: (tenant) => application.seed(tenant),
     connections: { perDatabase: 4, perSilo: 2 },
   })
