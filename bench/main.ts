@@ -48,7 +48,7 @@ const sizes = {
     tenants: { rounds: 61, sliceMs: 250, tenants: 10_000, rowsPerTenant: 10 },
     http: { rounds: 35, sliceMs: 150, tenants: { rls: 4, schema: 2, database: 1 }, contactsPerTenant: 500 },
     silos: { silos: 1_000, loadMs: 120_000 },
-    move: { cutovers: 100, rows: 1_000_000, perSecond: 200, copyShare: 0.9 },
+    move: { cutovers: 100, rows: 1_000_000, perSecond: 200 },
   },
   quick: {
     query: { rounds: 1, sliceMs: 10, tenants: { rls: 2, schema: 2, database: 1 }, rowsPerTenant: 25 },
@@ -57,7 +57,7 @@ const sizes = {
     tenants: { rounds: 1, sliceMs: 10, tenants: 20, rowsPerTenant: 5 },
     http: { rounds: 1, sliceMs: 20, tenants: { rls: 1, schema: 1, database: 1 }, contactsPerTenant: 30 },
     silos: { silos: 3, loadMs: 500 },
-    move: { cutovers: 1, rows: 5_000, perSecond: 50, copyShare: 0.9 },
+    move: { cutovers: 1, rows: 5_000, perSecond: 50 },
   },
 }
 

@@ -16,7 +16,8 @@ export interface MoveBenchOptions {
   readonly rows: number
   /** Writes per second to the tenant that is moved, and to the others together. */
   readonly perSecond: number
-  readonly copyShare: number
+  /** Part of the time that moves under load may use. @defaultValue that of the library */
+  readonly copyShare?: number
   readonly signal: AbortSignal
   onProgress(message: string): void
 }
@@ -45,7 +46,10 @@ export interface MoveReport {
   }
   /** How long the tenant's lock was held, until the new place was open. */
   readonly lockedMs: { readonly p50: number; readonly max: number }
+  /** Rows per second of the large tenant's copy, with nothing to rest for, to those of a bare COPY. */
   readonly copyRatio: number
+  /** The same under load, with its rests. */
+  readonly copyRatioUnderLoad: number
   readonly applyPerSecond: number
   readonly othersP99Ratio: number
 }
@@ -92,6 +96,8 @@ interface Gathered {
 async function measure(installation: BenchInstallation, mover: Mover, options: MoveBenchOptions) {
   const [large, small, neighbour] = installation.tenants.rls as [BenchTenant, BenchTenant, BenchTenant]
   const bare = await prepareRows(installation, { large, small, neighbour }, options.rows)
+  options.onProgress(`moving ${options.rows} rows beside nobody`)
+  const alone = await mover.move({ slug: large.slug, to: 'database', copyShare: 1 })
   const others = new OpenLoop(installation.tenancy, neighbour.slug, options.perSecond)
   const calm = new OpenLoop(installation.tenancy, small.slug, options.perSecond)
   // Connections, plans and what the rows have left to be written.
@@ -105,12 +111,16 @@ async function measure(installation: BenchInstallation, mover: Mover, options: M
   await moveSmall(installation, mover, small, options, gathered)
   options.onProgress(`moving ${options.rows} rows`)
   const before = others.writes.length
-  await moveUnderLoad(installation, mover, { slug: large.slug, to: 'database' }, options, gathered)
+  await moveUnderLoad(installation, mover, { slug: large.slug, to: 'rls' }, options, gathered)
   const beside = quantile(others.writes.slice(before).map(latencyOf), 0.99)
   await others.stop()
   options.onProgress('checking every row')
   const checked = await check(installation, gathered.loops, [small, large, neighbour])
-  return { ...summarise(gathered, options), ...checked, ...ratios(gathered, { bare, calmP99, beside }) }
+  return {
+    ...summarise(gathered, options),
+    ...checked,
+    ...ratios(gathered, { bare, alone, calmP99, beside }),
+  }
 }
 
 /** @returns rows per second of a bare copy of the large tenant */
@@ -153,7 +163,7 @@ async function moveUnderLoad(
   const loop = new OpenLoop(tenancy, slug, perSecond)
   loops.push(loop)
   await sleep(aroundMs / 2)
-  const move = await mover.move({ slug, to, copyShare })
+  const move = await mover.move({ slug, to, ...(copyShare !== undefined && { copyShare }) })
   await sleep(aroundMs)
   await loop.stop()
   seen.push(move)
@@ -184,11 +194,12 @@ function summarise({ loops, pausesMs, seen }: Gathered, { perSecond }: MoveBench
 /** Of the large tenant, which moved last. */
 function ratios(
   { seen }: Gathered,
-  { bare, calmP99, beside }: { bare: number; calmP99: number; beside: number },
+  { bare, alone, calmP99, beside }: { bare: number; alone: SeenMove; calmP99: number; beside: number },
 ) {
   const large = seen.at(-1)
   return {
-    copyRatio: rounded((large?.progress.rowsPerSecond ?? 0) / bare),
+    copyRatio: rounded((alone.progress.rowsPerSecond ?? 0) / bare),
+    copyRatioUnderLoad: rounded((large?.progress.rowsPerSecond ?? 0) / bare),
     applyPerSecond: rounded(applyRate(large)),
     othersP99Ratio: rounded(beside / calmP99),
   }

@@ -11,7 +11,7 @@ import {
 export interface MoveOrder {
   readonly slug: string
   readonly to: Strategy
-  readonly copyShare: number
+  readonly copyShare?: number
 }
 
 /** What happened, and when by Date.now(). */
@@ -38,7 +38,7 @@ parentPort?.on('message', async (order: MoveOrder | null) => {
   try {
     const { progress } = await tenancy.moves.start(order.slug, {
       to: order.to,
-      copyShare: order.copyShare,
+      ...(order.copyShare !== undefined && { copyShare: order.copyShare }),
       // With the way back open until the end of the switch, then the source is taken away.
       rollbackWindowMs: 1,
       onProgress: (move) =>

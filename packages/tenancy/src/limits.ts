@@ -122,10 +122,16 @@ export const limits = {
   applyBacklogBytesMax: 16_000_000,
   /** How often one mover throws a copy away and begins anew, before it says why and stops. */
   moveRestartsMax: 3,
-  /** Bytes that a copy writes at a time, or one row. */
-  copyPieceBytes: 65_536,
+  /** Part of the time that a move uses for copies, comparisons and removals, unless it is told another one. */
+  moveShare: 0.5,
+  /** Bytes that a copy writes at a time, or one row; and when it has all of the time. */
+  copyPieceBytes: 8_192,
+  copyPieceBytesMax: 65_536,
   /** How long a throttled piece of work goes on before it rests. */
-  throttleStretchMs: 10,
+  throttleStretchMs: 2,
+  /** Rows that a query over all rows of a tenant reads before it rests, and the milliseconds that they are taken to cost. */
+  restAfterRows: 300,
+  restAfterMs: 1,
   /** How often it looks how long a small write takes, and how often before it begins. */
   throttleProbeMs: 100,
   throttleProbes: 5,

@@ -14,7 +14,6 @@ let directory: string
 let second: EmbeddedServer
 let installation: TestInstallation
 /** The primary server cannot take part in moves when it is older than 17. */
-let canMove: boolean
 
 function config(): Partial<TenancyConfig<TenantHandle<NoteTables>>> {
   return {
@@ -37,10 +36,6 @@ beforeAll(async () => {
   await chmod(directory, 0o711)
   second = await startEmbeddedServer({ directory, ephemeral: true })
   installation = await TestInstallation.open('rls', config())
-  const { rows } = await installation.inCatalog(
-    "select current_setting('server_version_num')::integer >= 170000 as can",
-  )
-  canMove = rows[0].can
 })
 
 afterAll(async () => {
@@ -147,11 +142,6 @@ test('everybody leaves a server that is drained, of every strategy and while the
     strategies.map((strategy) => [`leaver-${strategy}`, strategy, 'active']).toSorted(),
   )
   expect(before.biggest.map(({ bytes }) => bytes > 0)).toEqual([true, true, true])
-  if (!canMove) {
-    expect(plan).toMatchObject({ moves: [], stuck: slugs.map(() => ({ error: { code: 'MOVE_REFUSED' } })) })
-    for (const slug of slugs) await tenancy.tenants.delete(slug)
-    return
-  }
   expect(plan.moves.map(({ tenant, target }) => [tenant, target.server, target.strategy])).toEqual(
     strategies.map((strategy) => [`leaver-${strategy}`, 'primary', strategy]).toSorted(),
   )
@@ -225,10 +215,6 @@ test('who may not live elsewhere stays and is named with the reason; the others 
       .map(({ tenant, error }) => [tenant, (error as { code: string }).code, (error as Error).message])
       .toSorted()
   const { stuck, moves } = await tenancy.servers.planDrain('second')
-  if (!canMove) {
-    for (const slug of ['european', 'pinned', 'free']) await tenancy.tenants.delete(slug)
-    return expect(stuck).toHaveLength(3)
-  }
   expect(listed(stuck)).toEqual(reasons)
   expect(moves.map(({ tenant }) => tenant)).toEqual(['free'])
   const report = await tenancy.servers.drain('second', { rollbackWindowMs: 60_000 })
@@ -282,10 +268,6 @@ test('load that only one server has is spread by a plan, while tenants of each s
     expect(bytes).toBeLessThan(2000 * 400 * 3)
   }
   const movers = plan.moves.map(({ tenant }) => tenant)
-  if (!canMove) {
-    const { failed } = await tenancy.servers.rebalance(plan)
-    return expect(failed).toMatchObject(movers.map(() => ({ error: { code: 'MOVE_REFUSED' } })))
-  }
   const writers = movers.map(writeTo)
   const report = await tenancy.servers.rebalance(plan)
   for (const writer of writers) {
@@ -313,7 +295,6 @@ test('load that only one server has is spread by a plan, while tenants of each s
 
 test('a drain that is killed is gone on with by the next one; two at once are refused, and one that is stopped or taken back ends', async () => {
   const { tenancy, name, masterKey } = installation
-  if (!canMove) return expect((await tenancy.servers.planDrain('second')).moves).toEqual([])
   const slugs = await settle('again')
   const writers = slugs.map(writeTo)
   const mover = new MoverProcess({
@@ -397,7 +378,6 @@ test('a server goes when it is drained and empty, not before, and can come back'
 
 test('who is suspended or archived moves too, there and back, and is let in nowhere until that ends', async () => {
   const { tenancy } = installation
-  if (!canMove) return expect((await tenancy.servers.planDrain('second')).moves).toEqual([])
   const slugs = await settle('asleep')
   for (const [index, slug] of slugs.entries()) {
     await (index === 1 ? tenancy.tenants.archive(slug) : tenancy.tenants.suspend(slug))
@@ -472,18 +452,16 @@ test.each(['rls', 'schema'] as const)(
     expect(moves).toMatchObject([
       { tenant: smaller, source: { database: crowded }, target: { database: there, server: 'second' } },
     ])
-    if (canMove) {
-      expect(await servers.rebalance({ moves, servers: [] })).toMatchObject({ failed: [] })
-      expect(await homes()).toEqual(before.map((name, at) => (slugs[at] === smaller ? there : name)))
-      const { rows } = await tenant(smaller ?? '').query('select count(*)::integer as count from note')
-      expect(rows).toEqual([{ count: 1_500 }])
-      expect((await servers.planRebalance(bySize)).moves).toEqual([])
-      const { id: tenantId } = await tenants.get(bigger ?? '')
-      const full = moves.map((move) => ({ ...move, tenantId }))
-      expect((await servers.rebalance({ moves: full, servers: [] })).failed).toMatchObject([
-        { error: { code: 'PLACEMENT_REFUSED' } },
-      ])
-    }
+    expect(await servers.rebalance({ moves, servers: [] })).toMatchObject({ failed: [] })
+    expect(await homes()).toEqual(before.map((name, at) => (slugs[at] === smaller ? there : name)))
+    const { rows } = await tenant(smaller ?? '').query('select count(*)::integer as count from note')
+    expect(rows).toEqual([{ count: 1_500 }])
+    expect((await servers.planRebalance(bySize)).moves).toEqual([])
+    const { id: tenantId } = await tenants.get(bigger ?? '')
+    const full = moves.map((move) => ({ ...move, tenantId }))
+    expect((await servers.rebalance({ moves: full, servers: [] })).failed).toMatchObject([
+      { error: { code: 'PLACEMENT_REFUSED' } },
+    ])
     for (const slug of slugs) await tenants.delete(slug)
   },
 )

@@ -29,14 +29,9 @@ const plans = {
 
 describe('a mover that is killed', () => {
   let installation: TestInstallation
-  let version: number
 
   beforeAll(async () => {
     installation = await TestInstallation.open('rls', { plans })
-    const { rows } = await installation.inCatalog(
-      "select current_setting('server_version_num')::integer / 10000 as version",
-    )
-    version = rows[0].version
   })
 
   afterAll(async () => {
@@ -57,10 +52,6 @@ describe('a mover that is killed', () => {
         .tenant(key)
         .query("insert into note (id, body) select -n, 'first' from generate_series(1, 200) as n")
       const destination = { to, rollbackWindowMs: 0 }
-      if (version < 17) {
-        await expect(tenancy.moves.start(key, destination)).rejects.toMatchObject({ code: 'MOVE_REFUSED' })
-        return
-      }
       const lock = await lockIn(installation, held)
       const config = configOf(installation.name, installation.masterKey, 'rls', { plans })
       const mover = new MoverProcess({ config, key, destination })
@@ -104,12 +95,6 @@ describe('a mover that is killed', () => {
       name: 'closed',
       plan: 'database',
     })
-    if (version < 17) {
-      await expect(tenancy.moves.start('closed', { to: 'rls' })).rejects.toMatchObject({
-        code: 'MOVE_REFUSED',
-      })
-      return
-    }
     const config = configOf(installation.name, installation.masterKey, 'rls', { plans })
     const mover = new MoverProcess({ config, key: 'closed', destination: { to: 'rls', rollbackWindowMs: 0 } })
     const writing = writeUntilStopped(installation, 'closed')
@@ -140,10 +125,6 @@ describe('a mover that is killed', () => {
     const { tenancy } = installation
     const { id: tenantId } = await tenancy.tenants.create({ slug: 'large', name: 'large', plan: 'only' })
     const destination = { to: 'schema', rollbackWindowMs: 0 } as const
-    if (version < 17) {
-      await expect(tenancy.moves.start('large', destination)).rejects.toMatchObject({ code: 'MOVE_REFUSED' })
-      return
-    }
     const lock = await lockIn(installation, {
       in: 'pool',
       lock: "select pg_advisory_xact_lock_shared(hashtextextended('quickscale unscoped writers', 0))",
@@ -175,12 +156,6 @@ describe('a mover that is killed', () => {
       name: 'half-made',
       plan: 'only',
     })
-    if (version < 17) {
-      await expect(tenancy.moves.start('half-made', { to: 'database' })).rejects.toMatchObject({
-        code: 'MOVE_REFUSED',
-      })
-      return
-    }
     const config = configOf(installation.name, installation.masterKey, 'rls', { plans })
     // What CREATE DATABASE writes last, and DROP DATABASE of one that does not exist never.
     const lock = await lockIn(installation, { in: 'catalog', lock: 'lock table pg_shdepend in share mode' })

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { limits } from '../src/limits.ts'
-import { openThrottle, slowdownAfter } from '../src/moves/throttle.ts'
+import { openThrottle, restingCondition, slowdownAfter } from '../src/moves/throttle.ts'
 
 describe('the slowdown of a throttle', () => {
   const ms = fc.double({ min: 0, max: 10_000, noNaN: true })
@@ -24,6 +24,52 @@ describe('the slowdown of a throttle', () => {
       slowdown = slowdownAfter(slowdown, { usualMs: 3, tookMs: 3 })
     }
     expect(slowdown).toBe(1)
+  })
+})
+
+describe('a query that rests', () => {
+  let [reader, onlooker]: pg.Client[] = []
+
+  beforeAll(async () => {
+    ;[reader, onlooker] = [0, 1].map(
+      () => new pg.Client({ connectionString: inject('databaseUrl'), application_name: 'throttle test' }),
+    )
+    await Promise.all([reader?.connect(), onlooker?.connect()])
+  })
+  afterAll(() => Promise.all([reader?.end(), onlooker?.end()]))
+
+  test('leaves no row out, whatever its share', async () => {
+    for (const share of [0.1, 0.5, 0.9, 1]) {
+      const answer = await reader?.query(
+        `select count(*)::integer as count from generate_series(1, 2000) where ${restingCondition(share)}`,
+      )
+      expect(answer?.rows).toEqual([{ count: 2000 }])
+    }
+  })
+
+  test('is seen to rest, unless it has all of the time', async () => {
+    const isSeen = async (share: number) => {
+      // That none of so many rows is followed by a rest happens once in 10^14.
+      const rows = limits.restAfterRows * 33
+      let over = false
+      const reading = reader?.query(
+        `select count(pg_backend_pid()) from generate_series(1, ${rows}) where ${restingCondition(share)}`,
+      )
+      reading?.finally(() => {
+        over = true
+      })
+      let seen = false
+      while (!over && !seen) {
+        const answer = await onlooker?.query(
+          "select from pg_stat_activity where wait_event = 'PgSleep' and application_name = 'throttle test'",
+        )
+        seen = answer?.rowCount === 1
+      }
+      await reading
+      return seen
+    }
+    expect(await isSeen(0.02)).toBe(true)
+    expect(await isSeen(1)).toBe(false)
   })
 })
 

@@ -9,7 +9,7 @@ import type { MoveProgress } from '../move.ts'
 import { framed, piecesOf } from './copy-rows.ts'
 import type { End } from './end.ts'
 import { columnList, type MovedTable } from './tables.ts'
-import type { Throttle } from './throttle.ts'
+import { restingCondition, type Throttle } from './throttle.ts'
 
 /** What a copy is made with. */
 export interface CopyWork {
@@ -21,6 +21,9 @@ export interface CopyWork {
   readonly reader: pg.Client
   /** To the target, in the role of a replica. */
   readonly writer: pg.Client
+  /** Part of the time that the reader uses. */
+  readonly share: number
+  /** Of the writer. */
   readonly throttle: Throttle
   readonly signal: AbortSignal
   onProgress(progress: MoveProgress): void
@@ -51,7 +54,7 @@ export async function copyRows(work: CopyWork): Promise<MoveProgress> {
  * with what the network has buffered.
  */
 async function copyTable(
-  { source, target, tenantId, reader, writer, throttle, signal }: CopyWork,
+  { source, target, tenantId, reader, writer, share, throttle, signal }: CopyWork,
   table: MovedTable,
   onCopied: (copied: { readonly rows: number; readonly bytes: number }) => void,
 ): Promise<void> {
@@ -59,11 +62,12 @@ async function copyTable(
   const format = table.columns.every(({ portable }) => portable) ? 'binary' : 'text'
   const columns = columnList(table)
   const rows = `select ${columns} from ${quoteQualified(source.place.schemaName, table.name)}
-     where tenant_id = ${quoteLiteral(tenantId)}`
+     where tenant_id = ${quoteLiteral(tenantId)} and ${restingCondition(share)}`
   const into = quoteQualified(target.place.schemaName, table.name)
   const reading = reader.query(copyTo(`copy (${rows}) to stdout (format ${format})`))
   await inTransaction(writer, async () => {
-    for await (const piece of piecesOf(addAbortSignal(signal, reading), format, limits.copyPieceBytes)) {
+    const bytes = share < 1 ? limits.copyPieceBytes : limits.copyPieceBytesMax
+    for await (const piece of piecesOf(addAbortSignal(signal, reading), format, bytes)) {
       const writing = writer.query(copyFrom(`copy ${into} (${columns}) from stdin (format ${format})`))
       await pipeline(Readable.from(framed(piece, format)), writing, { signal })
       onCopied({ rows: writing.rowCount, bytes: piece.reduce((sum, { length }) => sum + length, 0) })

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../identifiers.ts'
 import { columnsOf, keyCondition, unnested } from './apply.ts'
 import { columnList, type MovedTable, rowsOf } from './tables.ts'
+import { restingCondition } from './throttle.ts'
 import type { TouchedKeys } from './touched.ts'
 
 /** Rows of one table: how many, and a digest of them that does not depend on their order. */
@@ -15,17 +16,19 @@ function digestOf(columns: string): string {
   return `count(*)::text as count, coalesce(bit_xor(('x' || md5(row(${columns})::text))::bit(128))::text, '') as digest`
 }
 
-/** All rows of the tenant, table by table, with what the client's snapshot shows. */
+/** All rows of the tenant, table by table, with what the client's snapshot shows; it rests as {@link restingCondition} says. */
 export async function digestTables(
   client: pg.ClientBase,
   schema: string,
   tables: readonly MovedTable[],
   tenantId: string,
+  share: number,
 ): Promise<Map<string, Digest>> {
   const digests = new Map<string, Digest>()
   for (const table of tables) {
     const { rows } = await client.query<Digest>(
-      `select ${digestOf(columnList(table))} from ${rowsOf(schema, table)}`,
+      `select ${digestOf(columnList(table))} from ${rowsOf(schema, table)}
+         and ${restingCondition(share)}`,
       [tenantId],
     )
     if (rows[0] !== undefined) digests.set(table.name, rows[0])

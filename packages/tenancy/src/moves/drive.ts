@@ -7,6 +7,7 @@ import {
   isBeforeSwitch,
   isFinished,
   type Move,
+  type MoveAudit,
   type MoveProgress,
   type MoveState,
 } from '../move.ts'
@@ -16,7 +17,7 @@ import { pointHere } from './arrive.ts'
 import { asksToBeginAnew } from './begin-anew.ts'
 import { claimEnd, endOf, hasSwitched } from './end.ts'
 import { CancelRequested, Reporter } from './reporter.ts'
-import { asHolder, evictEarlierHolder, withSessions } from './session.ts'
+import { asHolder, evict, withSessions } from './session.ts'
 import {
   arriveStep,
   cancelStep,
@@ -27,13 +28,14 @@ import {
   type StepWork,
   switchStep,
 } from './steps.ts'
+import { compareArrived } from './verify.ts'
 
 /** How a move is worked on. */
 export interface DriveOptions {
   /** Stops the work where it is; the move can be resumed. */
   readonly signal?: AbortSignal
   /**
-   * Part of the time that copies and removals use, 0 to 1: less of it disturbs others less. Less is used while small writes
+   * Part of the time that copies, comparisons and removals use, 0 to 1: less of it disturbs others less. Less is used while small writes
    * take longer than before.
    *
    * @defaultValue 0.5
@@ -122,7 +124,7 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
         held,
         sessions,
         reporter,
-        share: options.copyShare ?? defaultCopyShare,
+        share: options.copyShare ?? limits.moveShare,
         evict: () => evict(workshop, held),
       }),
     )
@@ -130,15 +132,6 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
     await reporter.close()
   }
 }
-
-/** Ends what an earlier holder still has open at both ends. */
-export async function evict(workshop: Workshop, held: HeldMove): Promise<void> {
-  for (const server of new Set([held.source.server, held.target.server])) {
-    await evictEarlierHolder(workshop.servers, held, server)
-  }
-}
-
-const defaultCopyShare = 0.5
 
 /** What the places say counts more than what the catalog has heard; then what somebody has asked for. */
 async function settleState(workshop: Workshop, held: HeldMove, options: DriveOptions): Promise<HeldMove> {
@@ -165,7 +158,7 @@ async function settleState(workshop: Workshop, held: HeldMove, options: DriveOpt
     if (held.request === 'rollback' && held.windowMs > 0) return await become('returning')
     const over = held.rollbackUntil !== null && held.rollbackUntil.getTime() <= Date.now()
     if (over || held.request === 'finish') {
-      if (options.acceptDifferences !== true) await assertAudited(workshop, held)
+      if (options.acceptDifferences !== true) await assertAudited(workshop, held, options)
       return await become('purging')
     }
   }
@@ -173,12 +166,21 @@ async function settleState(workshop: Workshop, held: HeldMove, options: DriveOpt
 }
 
 /** What the source has is not taken away when the target began with something else. */
-async function assertAudited({ catalog }: Workshop, held: HeldMove): Promise<void> {
-  const differences = held.progress.audited?.differences ?? []
+async function assertAudited(workshop: Workshop, held: HeldMove, options: DriveOptions): Promise<void> {
+  const { differences } = held.progress.audited ?? (await auditLate(workshop, held, options))
   if (differences.length === 0) return
   const reason = `the places differed at the switch: ${differences.join('; ')}`
-  await recordMove(catalog.db, held, { failure: reason, unasked: true })
+  await recordMove(workshop.catalog.db, held, { failure: reason, unasked: true })
   throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason })
+}
+
+/** Whoever switched the tenant was ended before the audit. Without a way back there is no log to compare with. */
+async function auditLate(workshop: Workshop, held: HeldMove, options: DriveOptions): Promise<MoveAudit> {
+  if (held.windowMs === 0) return { tables: 0, differences: [] }
+  const share = options.copyShare ?? limits.moveShare
+  const { tables, differences } = await compareArrived(workshop, held, share, options.signal)
+  await recordMove(workshop.catalog.db, held, { progress: { audited: { tables, differences } } })
+  return { tables, differences }
 }
 
 /** What one driver has tried. */

@@ -26,6 +26,8 @@ export interface Crossing {
   readonly to: End
   readonly tables: readonly MovedTable[]
   readonly follower: Follower
+  /** Part of the time that comparisons of all rows use. */
+  readonly share: number
   /** Takes the tenant's lock; see {@link renewLocker}. */
   locker: pg.Client
   /** Sees rows of the place that is left, and of the other. */
@@ -90,7 +92,7 @@ export async function rehearse(crossing: Crossing, compared: Compared): Promise<
  * @throws Occupied
  */
 export async function compareAtMarker(crossing: Crossing, compared: Compared): Promise<readonly string[]> {
-  const { held, from, to, tables, follower, here, there } = crossing
+  const { held, from, to, tables, follower, share, here, there } = crossing
   const [source, target] = [
     { client: here, end: from },
     { client: there, end: to },
@@ -98,7 +100,7 @@ export async function compareAtMarker(crossing: Crossing, compared: Compared): P
   const moment = await fixMoment(crossing)
   try {
     return compared === 'all' || follower.touched.isTooMany(moment)
-      ? await compareSnapshots(held, tables, source, target)
+      ? await compareSnapshots({ tenantId: held.tenantId, tables, share }, source, target)
       : await compareKeys(tables, moment, source, target)
   } catch (error) {
     follower.touched.putBack(moment)
@@ -138,11 +140,18 @@ async function fixMoment({ held, follower, locker, here, there }: Crossing): Pro
  * Compares all rows of both places as they were at the switch: of the one that was left nothing has changed since, of the other
  * one this is what it began with. What was compared before, or while the tenant waited, was less, or earlier.
  */
-export async function auditSwitch({ held, from, to, tables, here, pinned }: Crossing): Promise<MoveAudit> {
+export async function auditSwitch({
+  held,
+  from,
+  to,
+  tables,
+  share,
+  here,
+  pinned,
+}: Crossing): Promise<MoveAudit> {
   try {
     const differences = await compareSnapshots(
-      held,
-      tables,
+      { tenantId: held.tenantId, tables, share },
       { client: here, end: from },
       { client: pinned, end: to },
     )

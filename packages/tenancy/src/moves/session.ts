@@ -80,6 +80,13 @@ export async function evictEarlierHolder(
   )
 }
 
+/** The same at both ends. */
+export async function evict({ servers }: Pick<Workshop, 'servers'>, held: HeldMove): Promise<void> {
+  for (const server of new Set([held.source.server, held.target.server])) {
+    await evictEarlierHolder(servers, held, server)
+  }
+}
+
 /** @throws QuickScaleError `MOVE_TAKEN_OVER` */
 async function assertHeld(db: Workshop['catalog']['db'], holder: Holder): Promise<void> {
   if ((await reviewMove(db, holder)) === null)

@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import type { HeldMove } from '../catalog/moves.ts'
 import { quoteLiteral } from '../identifiers.ts'
 import { limits } from '../limits.ts'
 import { differingTables, digestKeys, digestTables } from './digest.ts'
@@ -29,14 +28,22 @@ interface Seen {
   readonly end: End
 }
 
+/** What is compared, and how much of the time it may take. */
+export interface Comparison {
+  readonly tenantId: string
+  readonly tables: readonly MovedTable[]
+  /** See {@link restingCondition}. */
+  readonly share: number
+}
+
 /** Both places' rows, as two clients see them, and in what they differ; one after the other, for those who work beside it. */
 export async function compareSnapshots(
-  held: Pick<HeldMove, 'tenantId'>,
-  tables: readonly MovedTable[],
+  { tenantId, tables, share }: Comparison,
   source: Seen,
   target: Seen,
 ): Promise<string[]> {
-  const digest = ({ client, end }: Seen) => digestTables(client, end.place.schemaName, tables, held.tenantId)
+  const digest = ({ client, end }: Seen) =>
+    digestTables(client, end.place.schemaName, tables, tenantId, share)
   return differingTables(await digest(source), await digest(target))
 }
 

@@ -54,11 +54,14 @@ export interface StepWork {
   readonly held: HeldMove
   readonly sessions: Sessions
   readonly reporter: Reporter
-  /** Part of the time that copies and removals use; see openThrottle(). */
+  /** Part of the time that copies, comparisons and removals use; see openThrottle(). */
   readonly share: number
   /** Ends what an earlier holder may have opened since it was shut out. */
   evict(): Promise<void>
 }
+
+/** What following from one end to the other takes. */
+export type CrossingWork = Omit<StepWork, 'reporter'>
 
 /** `planned`, `copying`: begins anew, whatever an earlier attempt has left, and copies. */
 export async function copyStep(work: StepWork): Promise<void> {
@@ -73,7 +76,9 @@ export async function copyStep(work: StepWork): Promise<void> {
   const { consistentPoint, snapshot } = await makeStream(work, source, tables, watcher)
   await importSnapshot(reader, snapshot)
   await writer.query('set session_replication_role = replica')
-  reporter.tell({ rowsExpected: await countRows(reader, source.place.schemaName, tables, held.tenantId) })
+  reporter.tell({
+    rowsExpected: await countRows(reader, source.place.schemaName, tables, held.tenantId, work.share),
+  })
   await copyRows({
     source,
     target,
@@ -81,14 +86,14 @@ export async function copyStep(work: StepWork): Promise<void> {
     tenantId: held.tenantId,
     reader,
     writer,
+    share: work.share,
     throttle: await openThrottle(work.share, [watcher, beside]),
     signal: reporter.signal,
     onProgress: (progress) => reporter.tell(progress),
   })
   await takeSnapshot(writer)
   const differences = await compareSnapshots(
-    held,
-    tables,
+    { tenantId: held.tenantId, tables, share: work.share },
     { client: reader, end: source },
     { client: writer, end: target },
   )
@@ -238,7 +243,7 @@ export async function removeStream(client: pg.ClientBase, held: HeldMove, from: 
 
 /** Follows from one end to the other. */
 export async function cross(
-  { workshop, held, sessions, evict }: Pick<StepWork, 'workshop' | 'held' | 'sessions' | 'evict'>,
+  { workshop, held, sessions, share, evict }: CrossingWork,
   from: End,
   to: End,
 ): Promise<Crossing> {
@@ -258,7 +263,7 @@ export async function cross(
     from: position,
   })
   sessions.onClose(() => follower.stop())
-  return await openCrossing(sessions, { held, from, to, tables, follower })
+  return await openCrossing(sessions, { held, from, to, tables, follower, share })
 }
 
 /** A publication and a slot at the target, so that what is written there after the switch can be brought back. */
@@ -289,7 +294,8 @@ async function crossWhenReady(
       if (!proven || follower.touched.count > limits.cutoverKeysMax) {
         if (rehearsals >= limits.rehearsalsMax)
           throw stalled(held, 'the tenant writes faster than it can be compared')
-        await rehearse(crossing, 'all')
+        // Rows that were proven once need not be again unless they are touched.
+        await rehearse(crossing, proven ? 'touched' : 'all')
         ;[rehearsals, followUps] = [rehearsals + 1, 0]
         await alignSequences(crossing)
         await announceArrival(workshop.catalog.db, held.id)

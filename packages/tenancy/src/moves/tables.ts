@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
+import { restingCondition } from './throttle.ts'
 
 /** A column whose values move; generated ones are made anew. */
 export interface MovedColumn {
@@ -129,11 +130,12 @@ export async function countRows(
   schema: string,
   tables: readonly MovedTable[],
   tenantId: string,
+  share: number,
 ): Promise<number> {
   let total = 0
   for (const table of tables) {
     const { rows } = await client.query<{ count: number }>(
-      `select count(*)::float8 as count from ${rowsOf(schema, table)}`,
+      `select count(*)::float8 as count from ${rowsOf(schema, table)} and ${restingCondition(share)}`,
       [tenantId],
     )
     total += rows[0]?.count ?? 0

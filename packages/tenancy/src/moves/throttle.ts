@@ -38,6 +38,18 @@ export async function openThrottle(share: number, watched: readonly pg.ClientBas
   }
 }
 
+/**
+ * A condition that is always true, for a query that reads all rows of a tenant: its server rests after every few of them, by
+ * chance, so that nobody there waits for a processor for longer. Rows are taken to cost about alike.
+ *
+ * @param share 0 to 1: part of the time that is used
+ */
+export function restingCondition(share: number): string {
+  if (share >= 1) return 'true'
+  const seconds = (limits.restAfterMs / 1000) * (1 / share - 1)
+  return `(random() * ${limits.restAfterRows} >= 1 or pg_sleep(${seconds}) is not null)`
+}
+
 /** Doubled while a small write takes much longer than usual, and taken back step by step. */
 export function slowdownAfter(
   slowdown: number,

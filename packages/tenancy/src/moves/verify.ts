@@ -7,17 +7,16 @@
  * server may let go of its log. Once the source is being taken away there is nothing left to compare with.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { leaseMove, recordMove } from '../catalog/moves.ts'
+import { type HeldMove, leaseMove, recordMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { type Move, streamNames } from '../move.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { BeginAnew } from './begin-anew.ts'
-import { evict } from './drive.ts'
 import { endOf } from './end.ts'
 import { compareAtMarker, Occupied, renewLocker } from './rehearse.ts'
-import { withSessions } from './session.ts'
-import { cross, type StepWork } from './steps.ts'
+import { evict, withSessions } from './session.ts'
+import { type CrossingWork, cross } from './steps.ts'
 import { isSlotUsable } from './stream/slot.ts'
 
 /** What a verification has found. */
@@ -44,10 +43,7 @@ export async function verifyMove(
   const held = await leaseMove(db, move.id)
   assertOpen(held)
   try {
-    await evict(workshop, held)
-    return await withSessions(workshop, held, (sessions) =>
-      compare({ workshop, held, sessions, evict: () => evict(workshop, held) }, signal),
-    )
+    return await compareArrived(workshop, held, limits.moveShare, signal)
   } catch (error) {
     // Who takes a move over ends the connections of whoever had it: that is then the reason.
     await recordMove(db, held, { progress: {} })
@@ -56,10 +52,24 @@ export async function verifyMove(
   }
 }
 
-async function compare(
-  work: Pick<StepWork, 'workshop' | 'held' | 'sessions' | 'evict'>,
+/**
+ * Compares both places of a move whose way back is open.
+ *
+ * @param share part of the time that it may use, 0 to 1
+ */
+export async function compareArrived(
+  workshop: Workshop,
+  held: HeldMove,
+  share: number,
   signal: AbortSignal | undefined,
 ): Promise<MoveVerification> {
+  await evict(workshop, held)
+  return await withSessions(workshop, held, (sessions) =>
+    compare({ workshop, held, sessions, share, evict: () => evict(workshop, held) }, signal),
+  )
+}
+
+async function compare(work: CrossingWork, signal: AbortSignal | undefined): Promise<MoveVerification> {
   const { held, sessions } = work
   const [target, source] = [endOf(held, 'target'), endOf(held, 'source')]
   const there = await sessions.open(target.place.database, 'verify')
