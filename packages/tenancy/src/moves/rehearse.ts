@@ -123,16 +123,16 @@ async function fixMoment({ held, follower, locker, here, there }: Crossing): Pro
     touched = follower.touched.take()
   })
   try {
-    await lockTenant(locker, held.tenantId, { lastMs: limits.rehearsalMs })
+    await unlessEnded(lockTenant(locker, held.tenantId, { lastMs: limits.rehearsalMs }))
     await takeSnapshot(here)
-    await locker.query(`${marker.statement}; commit`)
+    await unlessEnded(locker.query(`${marker.statement}; commit`))
     await marker.reached
     return touched
   } catch (error) {
     marker.abandon()
     await Promise.all([releaseLock(locker), releaseSnapshot(here), releaseSnapshot(there)])
     follower.touched.putBack(touched)
-    throw isLockTimeout(error) ? new Occupied('', { cause: error }) : error
+    throw error
   }
 }
 
@@ -169,6 +169,19 @@ export async function alignSequences({ tables, here, there }: Crossing): Promise
 /** Ends the transaction that holds the tenant's lock, whatever has become of it; on a dead connection it is over. */
 export async function releaseLock(locker: pg.Client): Promise<void> {
   await locker.query('rollback').catch(() => undefined)
+}
+
+/**
+ * What was asked on the connection that holds the tenant's lock. The server ends it when it takes too long: whatever was under way is
+ * told so, or only that the connection is gone.
+ *
+ * @throws Occupied then, and when the lock was not to be had
+ */
+async function unlessEnded<T>(asked: Promise<T>): Promise<T> {
+  return await asked.catch((error: unknown) => {
+    const isEnded = isLockTimeout(error) || !(error instanceof pg.DatabaseError)
+    throw isEnded ? new Occupied('', { cause: error }) : error
+  })
 }
 
 /** 55P03: the lock was not to be had; 25P04: the transaction took too long, and its connection is gone. */
