@@ -47,6 +47,13 @@ function withPlain(tenancy: Tenancy<TenantTables>, pool: pg.Pool): Tenancy<Tenan
   return { ...tenancy, tenant: (key) => ({ key, kysely }) as TenantHandle<TenantTables> }
 }
 
+/** The same limits for both, which nobody reaches. */
+const plan = { requestsPerSecond: 100_000, concurrent: 100 }
+const limits = {
+  plans: { rls: plan, schema: plan, database: plan },
+  user: { requestsPerSecond: 100_000 },
+}
+
 async function serve(tenancy: Tenancy<TenantTables>): Promise<number> {
   const app = await buildApp({
     tenancy,
@@ -55,6 +62,8 @@ async function serve(tenancy: Tenancy<TenantTables>): Promise<number> {
     baseUrl: 'http://localhost',
     mailer: createFileMailer(tmpdir()),
     eventLoopDelayMsMax: 0,
+    worker: false,
+    limits,
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const address = app.server.address()

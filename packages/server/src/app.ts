@@ -18,6 +18,8 @@ import { createResolution, type ResolutionOptions } from './http/resolution.ts'
 import { secureAnswers } from './http/security.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { Worker, type WorkerOptions, type WorkerSurroundings } from './jobs/worker.ts'
+import { createLimiter } from './limiting/limiter.ts'
+import type { LimitOptions } from './limiting/options.ts'
 import { limits } from './limits.ts'
 import type { Mailer } from './mail/mailer.ts'
 import type { Services } from './modules/module.ts'
@@ -51,6 +53,8 @@ export interface AppOptions {
    * @defaultValue it does, on four at once
    */
   readonly worker?: WorkerOptions | false
+  /** How much tenants, users and addresses may ask. @defaultValue enough for people, for every plan the same */
+  readonly limits?: LimitOptions
   /** Milliseconds that the event loop may be late before requests are refused; 0 for ever. @defaultValue 2000 */
   readonly eventLoopDelayMsMax?: number
 }
@@ -78,6 +82,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     gatekeeper,
     tenancy,
     jobs,
+    limiter: createLimiter(tenancy, options.limits),
     resolution: createResolution(options.resolution ?? {}, services.gate),
   }
   mountRoutes(app, healthRoutes(app, { check: () => tenancy.tenants.list({ limit: 1 }) }), mount)

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import type { Tenancy, TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import { migrateQueue } from './jobs/migrate.ts'
@@ -33,6 +34,7 @@ export function defineApplication(manifest: { readonly modules?: ModulesConfig }
     },
     migrate: async (tenancy) => {
       await tenancy.migrate()
+      await tenancy.controlPlane.upgrade('limits', fileURLToPath(new URL('../sql/limits', import.meta.url)))
       for (const { name, controlPlane } of modules) {
         if (controlPlane !== undefined) await tenancy.controlPlane.upgrade(name, controlPlane)
       }

@@ -27,6 +27,8 @@ export interface Caller {
 export interface Standing {
   readonly tenantId: string
   readonly role: Role
+  /** Of the tenant, for its limits. @defaultValue none that is known */
+  readonly plan?: string
 }
 
 /** Knows callers, and what they are where. */

@@ -24,7 +24,7 @@ export function healthRoutes(app: FastifyInstance, { check }: HealthOptions): re
     await within(limits.readinessMs, check())
     return { status: 'ok' as const }
   }
-  const route = { method: 'GET', access: 'anyone', answers: { 200: liveness } } as const
+  const route = { method: 'GET', access: 'anyone', rate: 'free', answers: { 200: liveness } } as const
   return [
     applicationRoute({
       ...route,

@@ -2,6 +2,7 @@ import type { TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Jobs } from '../jobs/jobs.ts'
+import type { Limiter } from '../limiting/limiter.ts'
 import { type Gatekeeper, unauthenticated } from './access.ts'
 import { answerOnce } from './idempotency.ts'
 import { admitted, requireAccess } from './require-access.ts'
@@ -20,6 +21,7 @@ export interface MountOptions {
   readonly resolution: Resolution
   readonly tenancy: Tenants
   readonly jobs: Pick<Jobs, 'within'>
+  readonly limiter: Limiter
 }
 
 /** What the application needs of the engine to answer requests. */
@@ -72,8 +74,16 @@ function mountRoute(app: FastifyInstance, route: Route, prefix: string, options:
       hide: route.scope === 'tenant' && prefix !== tenantPrefixes[0],
     },
     // Before the body is read: whoever may not come in need not be listened to.
-    onRequest: (request) => requireAccess(request, route, options),
-    handler: (request, reply) => answer(request, reply, route, options),
+    onRequest: (request, reply) => requireAccess(request, reply, route, options),
+    ...(route.rate === 'sign-in' && {
+      preHandler: (request: FastifyRequest, reply: FastifyReply) =>
+        options.limiter.countAttempt(request, reply, admitted(request).caller),
+    }),
+    handler: (request, reply) => {
+      const { tenant } = admitted(request)
+      const work = () => answer(request, reply, route, options)
+      return tenant === null ? work() : options.limiter.run(tenant, work)
+    },
   })
 }
 

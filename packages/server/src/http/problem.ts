@@ -49,7 +49,8 @@ export function sendProblem(
     problem(500, 'INTERNAL', 'Something went wrong on our side; the instance names it in the log')
   if (description.status >= 500) request.log.error({ err: error }, 'request failed')
   if (description.status === 401) reply.header('www-authenticate', 'Bearer')
-  if (description.status === 503) reply.header('retry-after', '1')
+  const soon = description.status === 503 || description.status === 429
+  if (soon && !reply.hasHeader('retry-after')) reply.header('retry-after', '1')
   const body: Problem = {
     type: `urn:quickscale:problem:${description.code.toLowerCase().replaceAll('_', '-')}`,
     title: titles[description.status] ?? 'Internal Server Error',

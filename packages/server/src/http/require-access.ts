@@ -1,4 +1,6 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Limiter } from '../limiting/limiter.ts'
+import type { LimitedTenant } from '../limiting/rates.ts'
 import {
   type Caller,
   forbidden,
@@ -19,9 +21,11 @@ export interface Admitted {
   readonly standing: Standing | null
   /** The tenant's key as the request names it; empty outside of tenants. */
   readonly key: string
+  /** Null outside of tenants. */
+  readonly tenant: LimitedTenant | null
 }
 
-const outside: Admitted = { caller: null, standing: null, key: '' }
+const outside: Admitted = { caller: null, standing: null, key: '', tenant: null }
 const entries = new WeakMap<FastifyRequest, Admitted>()
 
 /** What {@link requireAccess} found out. */
@@ -29,33 +33,67 @@ export function admitted(request: FastifyRequest): Admitted {
   return entries.get(request) ?? outside
 }
 
+interface Doors {
+  readonly gatekeeper: Gatekeeper
+  readonly resolution: Resolution
+  readonly limiter: Limiter
+}
+
 /**
  * Lets a request in, or refuses it. The tenant is taken from the request, membership never: it is looked up.
  *
- * @throws ProblemError `UNAUTHENTICATED`, `ROLE_INSUFFICIENT`, `TENANT_NOT_FOUND`
+ * @throws ProblemError `UNAUTHENTICATED`, `ROLE_INSUFFICIENT`, `TENANT_NOT_FOUND`, `RATE_LIMITED`
  * @throws QuickScaleError `TENANT_MISSING`, `TENANT_AMBIGUOUS`, `TENANT_KEY_INVALID`
  */
 export async function requireAccess(
   request: FastifyRequest,
-  route: Pick<Route, 'scope' | 'access'>,
-  { gatekeeper, resolution }: { readonly gatekeeper: Gatekeeper; readonly resolution: Resolution },
+  reply: FastifyReply,
+  route: Pick<Route, 'scope' | 'access' | 'rate'>,
+  doors: Doors,
 ): Promise<void> {
   const { access, scope } = route
-  const caller = access === 'anyone' ? null : await gatekeeper.identify(request)
-  if (access !== 'anyone' && caller === null) throw unauthenticated()
+  const caller = await identify(request, reply, route, doors)
   if (scope === 'application') {
     entries.set(request, { ...outside, caller })
     return
   }
-  const key = await resolution.resolve(request, caller)
+  const key = await doors.resolution.resolve(request, caller)
   if (caller === null) {
-    entries.set(request, { ...outside, key })
+    const tenant = await doors.limiter.findTenant(key)
+    if (tenant === null) throw tenantUnknown(key)
+    await doors.limiter.countTenant(tenant, reply, route)
+    entries.set(request, { ...outside, key, tenant })
     return
   }
-  const found = await gatekeeper.admit(key, caller)
+  const found = await doors.gatekeeper.admit(key, caller)
   if (found === null) throw tenantUnknown(key)
   const standing = { ...found, role: lesser(found.role, caller.roleMax) }
   if (isRole(access) && !reaches(standing.role, access)) throw forbidden(access)
   request.log = request.log.child({ tenant: standing.tenantId, caller: caller.id })
-  entries.set(request, { caller, standing, key })
+  const tenant = { id: standing.tenantId, plan: standing.plan ?? null }
+  await doors.limiter.countTenant(tenant, reply, route)
+  entries.set(request, { caller, standing, key, tenant })
+}
+
+/** Who calls; whoever is not known is counted by their address. */
+async function identify(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  route: Pick<Route, 'access' | 'rate'>,
+  { gatekeeper, limiter }: Doors,
+): Promise<Caller | null> {
+  if (route.access === 'anyone') {
+    await limiter.countAddress(request, reply, route)
+    return null
+  }
+  const caller = await gatekeeper.identify(request).catch(async (error: unknown) => {
+    await limiter.countAddress(request, reply, route)
+    throw error
+  })
+  if (caller === null) {
+    await limiter.countAddress(request, reply, route)
+    throw unauthenticated()
+  }
+  await limiter.countCaller(caller, reply, route)
+  return caller
 }

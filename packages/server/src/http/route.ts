@@ -8,8 +8,8 @@ import type { Database } from './database.ts'
 
 export type { Database }
 
-/** How much a request costs, for limits: of reading, of writing, of guessing passwords, of much work. */
-export type RateClass = 'read' | 'write' | 'sign-in' | 'costly'
+/** How much a request costs, for limits: nothing, of reading, of writing, of guessing passwords, of much work. */
+export type RateClass = 'free' | 'read' | 'write' | 'sign-in' | 'costly'
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 /** Schemas of the answers by status; null where there is no body. Problems need none. */

@@ -8,7 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import { dropInstallation } from '../../../../test/support/drop-installation.ts'
 import { type AppOptions, buildApp } from '../../src/app.ts'
 import { type Application, defineApplication } from '../../src/application.ts'
-import { createFileMailer } from '../../src/index.ts'
+import { createFileMailer, type LimitOptions } from '../../src/index.ts'
 import type { ModulesConfig } from '../../src/modules/configure.ts'
 import type { Module } from '../../src/modules/module.ts'
 import { openGate } from './open-gate.ts'
@@ -41,6 +41,16 @@ interface TestOptions {
   /** Slugs of tenants under the strategy. @defaultValue `one` and `two` */
   readonly tenants?: readonly string[]
   readonly billing?: object
+  /** @defaultValue so much that nobody reaches it */
+  readonly limits?: LimitOptions
+}
+
+const plenty = { requestsPerSecond: 1_000_000, concurrent: 1_000 }
+const unlimited: LimitOptions = {
+  plans: { only: plenty, rls: plenty, schema: plenty, database: plenty },
+  user: { requestsPerSecond: 1_000_000 },
+  address: { requestsPerSecond: 1_000_000 },
+  signIn: { perAddress: 1_000_000, perAccount: 1_000_000 },
 }
 
 const plans = {
@@ -62,6 +72,7 @@ export async function installApplication(
     worker = false,
     modules = [],
     tenants = ['one', 'two'],
+    limits = unlimited,
   }: TestOptions = {},
 ): Promise<TestInstallation> {
   const installation = `http_${randomBytes(4).toString('hex')}`
@@ -92,6 +103,7 @@ export async function installApplication(
     worker,
     // Other test files share the machine.
     eventLoopDelayMsMax: 0,
+    limits,
   }
   let app = await buildApp(options)
   return {

@@ -14,15 +14,16 @@ export async function admitCaller(
   const [own, ...above] = line
   if (own === undefined) return null
   if (caller.tenantId !== null && !line.some(({ tenantId }) => tenantId === caller.tenantId)) return null
+  const found = { tenantId: own.tenantId, plan: own.plan }
   // A client has the role of its key, wherever that is good: below its own tenant as an admin or owner only.
   if (caller.userId === null) {
     const role = caller.roleMax ?? 'viewer'
     const here = own.tenantId === caller.tenantId
-    return here || reaches(role, 'admin') ? { tenantId: own.tenantId, role } : null
+    return here || reaches(role, 'admin') ? { ...found, role } : null
   }
   const held = [roleOf(own.role), ...above.map(({ role }) => roleOf(role)).filter(isAdministrator)]
   const [role] = held.filter((each) => each !== null).sort((a, b) => (reaches(a, b) ? -1 : 1))
-  return role === undefined ? null : { tenantId: own.tenantId, role }
+  return role === undefined ? null : { ...found, role }
 }
 
 /** Members who have a word for their role that is none of ours may read. */
