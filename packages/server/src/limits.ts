@@ -54,6 +54,15 @@ export const limits = {
   /** How long an event stays known, and how many one event that comes takes away. */
   eventKeptMs: 2_592_000_000,
   eventSweepMax: 20,
+  /** How often usage that is due is looked for, and how long after its hour it is rolled up. */
+  usageIntervalMs: 300_000,
+  usageSettleMs: 600_000,
+  /** How far back sums are made again, for what was committed late. */
+  usageRereadMs: 86_400_000,
+  /** Sums that the provider is told of in one go; tenants whose marks and warnings a process remembers. */
+  usageReportsMax: 500,
+  usageReportFailuresMax: 5,
+  usageMarksKept: 100_000,
   /** Age of a signature from which on it is refused. */
   signatureSeconds: 300,
   /** How often a job is begun again, unless it says so itself, and how long one run may take. */

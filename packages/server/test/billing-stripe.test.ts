@@ -2,10 +2,15 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { billingOptions } from '../src/modules/billing/options.ts'
+import { openStripe } from '../src/modules/billing/stripe/client.ts'
+import { createStripeProvider } from '../src/modules/billing/stripe/provider.ts'
 import { verifyEvent } from '../src/modules/billing/stripe/webhook.ts'
 import type { BillingTables } from '../src/modules/billing/tables.ts'
+import { reportUsage } from '../src/modules/billing/usage/report.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson } from './support/people.ts'
+import { formOf } from './support/stripe-form.ts'
 import { SECRET_KEY, type StripeServer, startStripeServer } from './support/stripe-server.ts'
 import type { StripeEvent, StripeSubscription } from './support/stripe-state.ts'
 import { deliver, shuffle, signatureOf, WEBHOOK_SECRET } from './support/stripe-webhooks.ts'
@@ -245,6 +250,45 @@ describe('an invoice that is not paid', () => {
     await send()
     await until(owner, 'closed', { status: 'active' })
     expect((await enter(owner, 'closed')).code).toBe('TENANT_SUSPENDED')
+  })
+})
+
+describe('usage', () => {
+  it('is told to Stripe once, what comes late too, and later when Stripe is down', async () => {
+    const { paid } = await makePaying('metered', 'only')
+    const { id: tenant_id } = await installation.tenancy.tenants.get('metered')
+    const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+    const meters = { calls: { stripeEvent: 'api_calls' }, sms: {} }
+    const provider = createStripeProvider({
+      stripe: openStripe({ secretKey: SECRET_KEY, webhookSecret: WEBHOOK_SECRET, apiUrl: stripe.url }),
+      db,
+      options: billingOptions.parse({ plans, meters }),
+      appUrl: origin,
+    })
+    const report = () => reportUsage({ db, options: { meters }, provider, log: installation.app.log })
+    const hour = new Date(Math.floor(Date.now() / 3_600_000) * 3_600_000)
+    const use = (quantity: string) =>
+      db
+        .insertInto('usage_hour')
+        .values(['calls', 'sms'].map((meter) => ({ tenant_id, meter, hour, quantity })))
+        .onConflict((conflict) => conflict.columns(['tenant_id', 'meter', 'hour']).doUpdateSet({ quantity }))
+        .execute()
+    const told = () => stripe.state.metered.map(({ event_name, payload }) => [event_name, formOf(payload)])
+    const event = (value: string) => ['api_calls', { stripe_customer_id: paid.customer, value }]
+    await use('10')
+    stripe.failNext('/v1/billing/meter_events', 3)
+    await report()
+    expect(told()).toEqual([])
+    await report()
+    await report()
+    expect(told()).toEqual([event('10')])
+    // A process that ended between telling and writing that down.
+    await db.updateTable('usage_hour').set({ reported: '0' }).where('tenant_id', '=', tenant_id).execute()
+    await report()
+    expect(told()).toEqual([event('10')])
+    await use('15')
+    await report()
+    expect(told()).toEqual([event('10'), event('5')])
   })
 })
 

@@ -1,19 +1,23 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join as joinPath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Strategy } from '@quickscale/tenancy'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { buildApp, createFileMailer, defineApplication } from '../src/index.ts'
 import { addInterval, changesAt, DAY_MS, nextChange } from '../src/modules/billing/schedule.ts'
 import type { BillingTables, Changes, Subscription } from '../src/modules/billing/tables.ts'
+import { HOUR_MS, hourOf, rollUp } from '../src/modules/billing/usage/rollup.ts'
 import { type Answer, send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
 
 const usd = (amount: number) => [{ amount, currency: 'usd', interval: 'month' }]
+const calls = { soft: 5, hard: 10 }
 const plans = {
-  rls: { quotas: { members: { soft: 1, hard: 2 }, domains: { hard: 1 } } },
+  rls: { quotas: { members: { soft: 1, hard: 2 }, domains: { hard: 1 }, calls } },
   only: { prices: usd(2900), trialDays: 14 },
-  schema: { title: 'Pro', prices: usd(7900), trialDays: 30, quotas: { members: { hard: 50 } } },
-  database: { prices: usd(50_000) },
+  schema: { title: 'Pro', prices: usd(7900), trialDays: 30, quotas: { members: { hard: 50 }, calls } },
+  database: { prices: usd(50_000), quotas: { calls } },
   nowhere: { prices: usd(90_000), trialDays: 7 },
 }
 
@@ -25,7 +29,7 @@ beforeAll(async () => {
   installation = await installApplication(inject('databaseUrl'), 'rls', {
     closed: true,
     tenants: [],
-    billing: { plans, defaultPlan: 'rls' },
+    billing: { plans, defaultPlan: 'rls', meters: { calls: {}, sms: {} } },
   })
   const { tenancy } = installation
   ;[ann, ben] = [await makePerson(tenancy, 'Ann'), await makePerson(tenancy, 'Ben')]
@@ -176,7 +180,7 @@ describe('what is sold', () => {
       title: 'Pro',
       trial_days: 30,
       prices: usd(7900),
-      quotas: { members: { soft: null, hard: 50 } },
+      quotas: { members: { soft: null, hard: 50 }, calls },
     })
   })
 
@@ -186,6 +190,7 @@ describe('what is sold', () => {
     [{ plans: { schema: { prices: usd(1) } } }, 'defaultPlan rls is not among the plans'],
     [{ plans: { rls: { prices: usd(1) } } }, 'must cost nothing'],
     [{ plans: { rls: {}, schema: {} } }, 'plans.schema needs a price'],
+    [{ plans: { rls: {} }, meters: { members: {} } }, 'meters.members is counted already'],
   ])('must be what the tenancy has: %j', async (options, problem) => {
     const { tenancy, outbox } = installation
     const application = defineApplication({ modules: { billing: { defaultPlan: 'rls', ...options } } })
@@ -208,6 +213,100 @@ describe('what is sold', () => {
     [{ plans: { rls: { quotas: { members: { soft: 2, hard: 1 } } } } }, 'beyond'],
   ])('is refused when it cannot be meant: %j', (billing, problem) => {
     expect(() => defineApplication({ modules: { billing } })).toThrow(problem)
+  })
+})
+
+describe.each([
+  ['rls', 'uses'],
+  ['schema', 'large'],
+  ['database', 'up-database'],
+] as const)('usage of a tenant with the strategy %s', (strategy, slug) => {
+  const record = (payload: object) => ask(ann, 'POST', `/t/${slug}/billing/usage`, payload)
+  const db = () => installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+  /** As its worker does. */
+  const roll = () => {
+    const { tenancy, app } = installation
+    return rollUp({ tenancy, log: app.log, closing: new AbortController().signal, db: db() })
+  }
+
+  it('is counted once for each key, up to the limit and not beyond, however many ask at once', async () => {
+    if (strategy === 'rls') await makeOrganization(slug, 'rls')
+    expect(await strategyOf(slug)).toBe(strategy)
+    const first = { meter: 'calls', quantity: 3, key: 'a' }
+    for (let time = 0; time < 2; time += 1)
+      expect((await record(first)).body).toEqual({ meter: 'calls', used: 3, ...calls, warning: false })
+    expect((await record({ ...first, quantity: 4 })).body.code).toBe('USAGE_KEY_REUSED')
+    expect((await record({ ...first, meter: 'moons' })).body.code).toBe('METER_UNKNOWN')
+    const many = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => record({ meter: 'calls', quantity: 1, key: `b${index}` })),
+    )
+    const refused = many.filter(({ status }) => status !== 200)
+    expect(refused.map(({ status, body }) => [status, body.code])).toEqual(
+      Array(5).fill([429, 'QUOTA_EXCEEDED']),
+    )
+    expect(Number(refused[0]?.headers['retry-after'])).toBeGreaterThan(0)
+    expect((await record({ meter: 'sms', quantity: 1_000, key: 'a' })).body.hard).toBeNull()
+    const { body } = await ask(ann, 'GET', `/t/${slug}/billing/usage`)
+    expect(body.items).toContainEqual({ name: 'calls', kind: 'meter', used: 10, ...calls, warning: true })
+  })
+
+  it('is rolled up by the hour, with the same sums whoever does it and however often, and what came late', async () => {
+    const { id } = await installation.tenancy.tenants.get(slug)
+    const hour = new Date(hourOf(new Date()).getTime() - 2 * HOUR_MS)
+    const tenant = installation.tenancy.tenant(slug).kysely
+    const hours = async () =>
+      (
+        await ask(
+          ann,
+          'GET',
+          `/t/${slug}/billing/usage/hours?meter=calls&day=${hour.toISOString().slice(0, 10)}`,
+        )
+      ).body.items
+    const makeDue = () =>
+      db()
+        .updateTable('usage_rollup')
+        .set({ due_at: new Date(0) })
+        .where('tenant_id', '=', id)
+        .execute()
+    // The hour that is not over is left alone.
+    await makeDue()
+    await roll()
+    expect(await hours()).toEqual([])
+    await tenant.updateTable('usage_event').set({ recorded_at: hour }).where('meter', '=', 'calls').execute()
+    await makeDue()
+    await Promise.all([roll(), roll()])
+    await makeDue()
+    await roll()
+    expect(await hours()).toEqual([{ hour: hour.toISOString(), quantity: 10 }])
+    await tenant
+      .insertInto('usage_event')
+      .values({ meter: 'calls', key: 'late', quantity: '7', recorded_at: new Date(hour.getTime() + 1) })
+      .execute()
+    await installation.tenancy.tenants.suspend(slug)
+    await makeDue()
+    await roll()
+    await installation.tenancy.tenants.resume(slug)
+    expect(await hours()).toEqual([{ hour: hour.toISOString(), quantity: 10 }])
+    await makeDue()
+    await roll()
+    expect(await hours()).toEqual([{ hour: hour.toISOString(), quantity: 17 }])
+  })
+})
+
+describe('owners', () => {
+  it('are warned of a quota once a month, however often it is used', async () => {
+    await installation.restart()
+    const names = await readdir(installation.outbox)
+    const mails = await Promise.all(
+      names.map((name) => readFile(joinPath(installation.outbox, name), 'utf8')),
+    )
+    const warnings = mails.filter((mail) => mail.includes('nearly used up'))
+    expect(warnings.map((mail) => mail.split('\n').slice(0, 2)).sort()).toEqual(
+      ['large', 'up-database', 'uses'].map((slug) => [
+        `To: ${ann.email}`,
+        `Subject: ${slug}: calls is nearly used up`,
+      ]),
+    )
   })
 })
 

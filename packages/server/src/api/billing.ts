@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { moment, pageOf, text } from './common.ts'
+import { day, moment, pageOf, text } from './common.ts'
 
 const interval = z.enum(['month', 'year'])
 const quota = z.object({
@@ -86,3 +86,31 @@ export const invoiceList = z.strictObject({
   /** The `next` of the page before. */
   after: z.string().max(255).regex(/^\w+$/, 'must be the next of a page').optional(),
 })
+
+const QUANTITY_MAX = 1_000_000_000_000
+
+export const usageRecord = z.strictObject({
+  meter: text(63),
+  quantity: z.int().min(1).max(QUANTITY_MAX),
+  /** What makes a repetition the same. */
+  key: text(255),
+})
+const allowed = { used: z.number(), soft: z.number().nullable(), hard: z.number().nullable() }
+/** `used` this month, `warning` from `soft` on. */
+export const usageRecorded = z.object({ meter: z.string(), ...allowed, warning: z.boolean() })
+export const usage = z.object({
+  period_starts_at: moment,
+  period_ends_at: moment,
+  items: z.array(
+    z.object({
+      name: z.string(),
+      /** Used up and full again with the next month, or there at this moment. */
+      kind: z.enum(['meter', 'count']),
+      ...allowed,
+      warning: z.boolean(),
+    }),
+  ),
+})
+export const usageHoursQuery = z.strictObject({ meter: text(63), day })
+/** Hours that are over and in which something was used. */
+export const usageHours = z.object({ items: z.array(z.object({ hour: moment, quantity: z.number() })) })

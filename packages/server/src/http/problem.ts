@@ -19,6 +19,7 @@ type Description = Pick<Problem, 'status' | 'code' | 'detail' | 'errors'>
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',
+  402: 'Payment Required',
   403: 'Forbidden',
   404: 'Not Found',
   409: 'Conflict',

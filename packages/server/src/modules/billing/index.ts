@@ -1,19 +1,26 @@
 import { fileURLToPath } from 'node:url'
+import { limits } from '../../limits.ts'
 import { defineModule } from '../module.ts'
 import { assertOptions, billingOptions } from './options.ts'
 import { paymentRoutes } from './payment-routes.ts'
 import { createManualProvider } from './provider.ts'
+import { createRounds } from './rounds.ts'
 import { subscriptionRoutes } from './routes.ts'
 import { Settler } from './settler.ts'
 import { openStripe } from './stripe/client.ts'
 import { createStripeProvider } from './stripe/provider.ts'
 import { webhookRoute } from './stripe/webhook.ts'
 import type { BillingTables } from './tables.ts'
+import { reportUsage } from './usage/report.ts'
+import { createMarker, rollUp } from './usage/rollup.ts'
+import { usageRoutes } from './usage/routes.ts'
+import { createWarner } from './usage/warn.ts'
 
 /** Plans, what organizations have chosen of them, and that their tenants follow. */
 export const billing = defineModule({
   name: 'billing',
   needs: ['teams'],
+  migrations: fileURLToPath(new URL('../../../migrations/billing', import.meta.url)),
   controlPlane: fileURLToPath(new URL('../../../sql/billing', import.meta.url)),
   constraints: {},
   options: billingOptions,
@@ -27,9 +34,15 @@ export const billing = defineModule({
         : createStripeProvider({ stripe: openStripe(stripe), db, options, appUrl: services.appUrl })
     const settler = new Settler({ ...services, db, options, provider })
     const billing = { services, db, options, provider, settler }
+    const rollUpUsage = async () => {
+      await rollUp({ ...services, db })
+      await reportUsage({ ...billing, log: services.log })
+    }
+    createRounds(services, limits.usageIntervalMs, rollUpUsage)
     return [
       ...subscriptionRoutes(billing),
       ...paymentRoutes(billing),
+      ...usageRoutes({ ...billing, mark: createMarker(db), warn: createWarner(services, db) }),
       ...(stripe ? [webhookRoute({ db, ...stripe, request: () => settler.request() })] : []),
     ]
   },

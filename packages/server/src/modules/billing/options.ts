@@ -56,6 +56,16 @@ export const billingOptions = z.strictObject({
   stripe: stripe.optional(),
   /** What is sold, by the names of the tenancy's plans; the cheapest first. */
   plans: z.record(text(63), plan).default({}),
+  /** What is counted as it is used, by name. */
+  meters: z
+    .record(
+      name,
+      z.strictObject({
+        /** Name of the events of the same meter at Stripe. @defaultValue Stripe is not told */
+        stripeEvent: text(100).optional(),
+      }),
+    )
+    .default({}),
   /** Which of them organizations fall back to, which costs nothing. */
   defaultPlan: text(63).default('free'),
   /** What becomes of a trial that ends without payment: the default plan, or nobody gets in. */
@@ -72,14 +82,17 @@ export type Price = BillingPlan['prices'][number]
 
 /** @throws QuickScaleError `CONFIG_INVALID` naming a plan or a quota that there is not */
 export function assertOptions({ tenancy, gauges }: Services, options: BillingOptions): void {
-  const { plans, defaultPlan } = options
+  const { plans, meters, defaultPlan } = options
+  const known = [...gauges.keys(), ...Object.keys(meters)].join(', ')
   if (Object.keys(plans).length === 0) return
   const problems = Object.entries(plans).flatMap(([plan, { quotas }]) => [
     ...(Object.hasOwn(tenancy.plans, plan) ? [] : [`plans.${plan} is no plan of the tenancy`]),
     ...Object.keys(quotas)
-      .filter((quota) => !gauges.has(quota))
-      .map((quota) => `plans.${plan}.quotas.${quota} is none of ${[...gauges.keys()].join(', ')}`),
+      .filter((quota) => !gauges.has(quota) && !Object.hasOwn(meters, quota))
+      .map((quota) => `plans.${plan}.quotas.${quota} is none of ${known}`),
   ])
+  const twice = Object.keys(meters).filter((meter) => gauges.has(meter))
+  problems.push(...twice.map((meter) => `meters.${meter} is counted already`))
   const fallback = plans[defaultPlan]
   if (fallback === undefined) problems.push(`defaultPlan ${defaultPlan} is not among the plans`)
   else if (fallback.prices.length > 0) problems.push(`defaultPlan ${defaultPlan} must cost nothing`)

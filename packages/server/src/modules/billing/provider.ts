@@ -22,6 +22,16 @@ export interface Payer {
 export type InvoiceRequest = z.output<typeof invoiceList>
 export type InvoicePage = z.output<typeof invoicePage>
 
+/** How much was used in an hour. */
+export interface ReportedUsage {
+  readonly customer: string
+  /** Name of the meter there. */
+  readonly event: string
+  readonly value: bigint
+  readonly moment: Date
+  readonly identifier: string
+}
+
 /** Whoever takes the money. */
 export interface Provider {
   /** URL of a page where the choice is paid for, and begins. @throws ProblemError `CHECKOUT_UNAVAILABLE`, `SUBSCRIPTION_EXISTS` */
@@ -30,6 +40,8 @@ export interface Provider {
   portal(subscription: Subscription): Promise<string>
   /** The newest ones first. */
   invoices(subscription: Subscription, page: InvoiceRequest): Promise<InvoicePage>
+  /** Is told of usage; told again under the same identifier, it counts it once. */
+  report(usage: ReportedUsage): Promise<void>
   /** Gives an organization another plan that costs something. @throws ProblemError when that takes something else first */
   change(subscription: Subscription, choice: Choice): Promise<void>
   /** Ends it with what has been paid for. */
@@ -74,6 +86,7 @@ export function createManualProvider(db: Db, { defaultPlan }: { readonly default
       )
     },
     end: async () => undefined,
+    report: async () => undefined,
     read: async () => null,
   }
 }

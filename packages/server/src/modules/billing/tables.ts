@@ -32,6 +32,20 @@ interface SubscriptionTable {
 /** The tables of sql/billing. */
 export interface BillingTables {
   subscription: SubscriptionTable
+  usage_hour: {
+    tenant_id: string
+    meter: string
+    hour: Date
+    quantity: string
+    reported: Generated<string>
+  }
+  usage_rollup: { tenant_id: string; marked_hour: Date; rolled_through: Date; due_at: Date | null }
+  quota_warning: {
+    tenant_id: string
+    quota: string
+    period: string
+    warned_at: ColumnType<Date, never, never>
+  }
   event: { id: string; type: string; created_at: Date; received_at: ColumnType<Date, never, never> }
 }
 

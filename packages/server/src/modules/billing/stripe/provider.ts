@@ -31,6 +31,14 @@ export function createStripeProvider(surroundings: Surroundings): Provider {
     portal: (subscription) => openPortal(surroundings, subscription),
     invoices: async ({ customer }, page) =>
       customer === null ? { items: [], next: null } : await readInvoices(stripe, customer, page),
+    async report({ customer, event, value, moment, identifier }) {
+      await stripe.billing.meterEvents.create({
+        event_name: event,
+        payload: { stripe_customer_id: customer, value: String(value) },
+        timestamp: Math.floor(moment.getTime() / 1000),
+        identifier,
+      })
+    },
     change: (subscription, choice) => changePrice(surroundings, subscription, choice),
     async cancel(subscription) {
       const { tenant_id, provider_subscription: id } = subscription

@@ -1,0 +1,115 @@
+import { type Kysely, sql } from 'kysely'
+import { LRUCache } from 'lru-cache'
+import { limits } from '../../../limits.ts'
+import type { Services } from '../../module.ts'
+import type { BillingTables, Db } from '../tables.ts'
+
+// Events are in the tenants' places, sums by hour beside the catalog. An hour is rolled up when it is over, by writing its
+// sum anew: so it may be done again, and is, for a day, for what was committed late. What is interrupted is rolled back and due as before.
+
+export const HOUR_MS = 3_600_000
+export const hourOf = (moment: Date): Date => new Date(Math.floor(moment.getTime() / HOUR_MS) * HOUR_MS)
+
+/** Says that tenants are about to record, once for each hour and process. */
+export function createMarker(db: Db) {
+  const marked = new LRUCache<string, number>({ max: limits.usageMarksKept })
+  return async (tenantId: string): Promise<void> => {
+    const hour = hourOf(new Date())
+    if (marked.get(tenantId) === hour.getTime()) return
+    const due_at = new Date(hour.getTime() + HOUR_MS + limits.usageSettleMs)
+    await db
+      .insertInto('usage_rollup')
+      .values({ tenant_id: tenantId, marked_hour: hour, rolled_through: hour, due_at })
+      .onConflict((conflict) =>
+        conflict.column('tenant_id').doUpdateSet({
+          marked_hour: sql<Date>`greatest(usage_rollup.marked_hour, excluded.marked_hour)`,
+          due_at: sql<Date>`coalesce(usage_rollup.due_at, excluded.due_at)`,
+        }),
+      )
+      .execute()
+    marked.set(tenantId, hour.getTime())
+  }
+}
+
+type Surroundings = Pick<Services, 'tenancy' | 'log' | 'closing'> & { readonly db: Db }
+
+/** Rolls up what is due; one that fails waits for an hour, and the others do not wait for it. */
+export async function rollUp(surroundings: Surroundings): Promise<void> {
+  while (!surroundings.closing.aborted) {
+    const more = await surroundings.db
+      .transaction()
+      .execute((transaction) => rollUpOne(surroundings, transaction))
+    if (!more) return
+  }
+}
+
+/** @returns whether something was due */
+async function rollUpOne({ tenancy, log }: Surroundings, db: Kysely<BillingTables>): Promise<boolean> {
+  const due = await db
+    .selectFrom('usage_rollup')
+    .selectAll()
+    .where('due_at', '<=', sql<Date>`now()`)
+    .orderBy('due_at')
+    .limit(1)
+    .forUpdate()
+    .skipLocked()
+    .executeTakeFirst()
+  if (due === undefined) return false
+  const { tenant_id, rolled_through } = due
+  const through = hourOf(new Date())
+  try {
+    const from = new Date(rolled_through.getTime() - limits.usageRereadMs)
+    const sums = await readHours(tenancy, tenant_id, from, through)
+    if (sums.length > 0)
+      await writeHours(
+        db,
+        sums.map((sum) => ({ tenant_id, ...sum })),
+      )
+    await finish(db, tenant_id, through)
+  } catch (error) {
+    log.warn({ tenant: tenant_id, err: error }, 'usage waits for its roll-up')
+    await db
+      .updateTable('usage_rollup')
+      .set({ due_at: new Date(Date.now() + HOUR_MS) })
+      .where('tenant_id', '=', tenant_id)
+      .execute()
+  }
+  return true
+}
+
+async function readHours(tenancy: Services['tenancy'], tenantId: string, from: Date, to: Date) {
+  const { rows } = await sql<{ meter: string; hour: Date; quantity: string }>`
+    select meter, date_trunc('hour', recorded_at at time zone 'UTC') at time zone 'UTC' as hour,
+           sum(quantity)::bigint as quantity
+      from usage_event where recorded_at >= ${from} and recorded_at < ${to}
+     group by 1, 2`.execute(tenancy.tenant(tenantId).kysely)
+  return rows
+}
+
+async function writeHours(
+  db: Kysely<BillingTables>,
+  sums: readonly { tenant_id: string; meter: string; hour: Date; quantity: string }[],
+): Promise<void> {
+  await db
+    .insertInto('usage_hour')
+    .values([...sums])
+    .onConflict((conflict) =>
+      conflict
+        .columns(['tenant_id', 'meter', 'hour'])
+        .doUpdateSet({ quantity: sql<string>`excluded.quantity` }),
+    )
+    .execute()
+}
+
+/** Marked again since: it is due again when that hour is over. */
+async function finish(db: Kysely<BillingTables>, tenantId: string, through: Date): Promise<void> {
+  const pause = sql`${HOUR_MS + limits.usageSettleMs} * interval '1 millisecond'`
+  await db
+    .updateTable('usage_rollup')
+    .set({
+      rolled_through: through,
+      due_at: sql<Date | null>`case when marked_hour >= ${through} then marked_hour + ${pause} end`,
+    })
+    .where('tenant_id', '=', tenantId)
+    .execute()
+}
