@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely'
+import { limits } from '../limits.ts'
 import type { Move } from '../move.ts'
 import type { Strategy, TenantState } from '../tenant.ts'
 import { recordAudit } from './audit.ts'
@@ -85,12 +86,24 @@ export interface OnServerFilter {
   readonly apart?: boolean
 }
 
-/** Tenants that live on a server, one page in the order of their ids. */
+/** Tenants that live on a server, in the order of their ids. Who comes while they are looked at may be missing. */
+export async function* eachTenantOn(
+  db: Database,
+  server: string,
+  filter?: OnServerFilter,
+): AsyncGenerator<TenantOnServer> {
+  let page: TenantOnServer[] = []
+  do {
+    page = await listTenantsOn(db, server, page.at(-1)?.id ?? null, filter)
+    yield* page
+  } while (page.length === limits.tenantsPerPageMax)
+}
+
+/** The first page of them, or the one after a tenant. */
 export async function listTenantsOn(
   db: Database,
   server: string,
-  after: string | null,
-  limit: number,
+  after: string | null = null,
   { ids, apart }: OnServerFilter = {},
 ): Promise<TenantOnServer[]> {
   let query = selectDatabases(db)
@@ -116,7 +129,7 @@ export async function listTenantsOn(
     ])
     .where('server.name', '=', server)
     .orderBy('tenant.id')
-    .limit(limit)
+    .limit(limits.tenantsPerPageMax)
   if (after !== null) query = query.where('tenant.id', '>', after)
   if (ids !== undefined) query = query.where('tenant.id', 'in', [...ids])
   if (apart === true) query = query.where('placement.strategy', '<>', 'rls')
@@ -154,6 +167,12 @@ export async function countTenants(
       { rls: Number(rls), schema: Number(schema), database: Number(database) },
     ]),
   )
+}
+
+/** How many tenants live on one server. */
+export async function countTenantsOn(db: Database, server: string): Promise<number> {
+  const counts = (await countTenants(db)).get(server)
+  return counts === undefined ? 0 : counts.rls + counts.schema + counts.database
 }
 
 /** Databases of a server, in the order in which they were made. */

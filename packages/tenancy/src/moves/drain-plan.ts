@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import { listSupply, type Supply } from '../catalog/reservations.ts'
-import { countTenants, listTenantsOn, type TenantOnServer } from '../catalog/servers.ts'
+import { countTenantsOn, eachTenantOn, type TenantOnServer } from '../catalog/servers.ts'
 import { findTenant } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
@@ -38,12 +38,10 @@ export interface DrainPlan {
 export async function planDrain(workshop: Workshop, plans: Plans, server: Server): Promise<DrainPlan> {
   const { db } = workshop.catalog
   const tenants: TenantOnServer[] = []
-  let after: string | null = null
-  do {
-    const page = await listTenantsOn(db, server.name, after, limits.tenantsPerPageMax)
-    tenants.push(...page)
-    after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.id ?? null) : null
-  } while (after !== null && tenants.length < limits.drainPlanTenantsMax)
+  for await (const tenant of eachTenantOn(db, server.name)) {
+    if (tenants.length === limits.drainPlanTenantsMax) break
+    tenants.push(tenant)
+  }
   let supply = await readSupply(db, server.name)
   const [moves, stuck]: [PlannedMove[], LeftTenant[]] = [[], []]
   const chosen: { tenant: TenantOnServer; target: Placed }[] = []
@@ -64,8 +62,8 @@ export async function planDrain(workshop: Workshop, plans: Plans, server: Server
     }
   })
   moves.sort((one, other) => (one.tenant < other.tenant ? -1 : 1))
-  const { rls = 0, schema = 0, database = 0 } = (await countTenants(db)).get(server.name) ?? {}
-  const omitted = after === null ? 0 : Math.max(0, rls + schema + database - tenants.length)
+  const isWhole = tenants.length < limits.drainPlanTenantsMax
+  const omitted = isWhole ? 0 : Math.max(0, (await countTenantsOn(db, server.name)) - tenants.length)
   return { server: server.name, moves, stuck, omitted }
 }
 

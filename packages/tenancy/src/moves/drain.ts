@@ -7,10 +7,10 @@
 import { findUnfinishedMove } from '../catalog/moves.ts'
 import { findRoute } from '../catalog/places.ts'
 import {
-  countTenants,
+  countTenantsOn,
+  eachTenantOn,
   isDraining,
   listMovesOf,
-  listTenantsOn,
   type TenantOnServer,
 } from '../catalog/servers.ts'
 import { QuickScaleError } from '../errors.ts'
@@ -101,12 +101,7 @@ class Drain {
 
   async run(): Promise<{ moved: number; left: ReadonlyMap<string, LeftTenant> }> {
     const { workshop, server, options } = this.#work
-    const {
-      rls = 0,
-      schema = 0,
-      database = 0,
-    } = (await countTenants(workshop.catalog.db)).get(server.name) ?? {}
-    this.#total = rls + schema + database
+    this.#total = await countTenantsOn(workshop.catalog.db, server.name)
     let attempted: number
     do {
       // Whoever was being made, or brought back, when the last round began is there now.
@@ -125,17 +120,9 @@ class Drain {
 
   async *#tenants(): AsyncGenerator<TenantOnServer> {
     const { workshop, server } = this.#work
-    let after: string | null = null
-    do {
-      const page: TenantOnServer[] = await listTenantsOn(
-        workshop.catalog.db,
-        server.name,
-        after,
-        limits.tenantsPerPageMax,
-      )
-      for (const tenant of page) if (!this.#left.has(tenant.id)) yield tenant
-      after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.id ?? null) : null
-    } while (after !== null)
+    for await (const tenant of eachTenantOn(workshop.catalog.db, server.name)) {
+      if (!this.#left.has(tenant.id)) yield tenant
+    }
   }
 
   /** Somebody else may drain the server, or have it take tenants again. */

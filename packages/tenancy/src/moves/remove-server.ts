@@ -1,5 +1,5 @@
 import { recordAudit } from '../catalog/audit.ts'
-import { countTenants, isDraining, listDatabasesOn, listMovesOf } from '../catalog/servers.ts'
+import { countTenantsOn, isDraining, listDatabasesOn, listMovesOf } from '../catalog/servers.ts'
 import { QuickScaleError } from '../errors.ts'
 import { migrationLock } from '../placements/install.ts'
 import { dropDatabase } from '../strategies/databases.ts'
@@ -20,8 +20,8 @@ export async function removeServer(workshop: Workshop, { name }: Server): Promis
   if (name === servers.primary.name) throw refuse('it holds the catalog')
   return await catalog.locked({ exclusive: migrationLock }, async (assertHeld) => {
     if (!(await isDraining(db, name))) throw refuse('it takes tenants; drain it first')
-    const { rls = 0, schema = 0, database = 0 } = (await countTenants(db)).get(name) ?? {}
-    if (rls + schema + database > 0) throw refuse(`${rls + schema + database} tenants live there`)
+    const tenants = await countTenantsOn(db, name)
+    if (tenants > 0) throw refuse(`${tenants} tenants live there`)
     if ((await listMovesOf(db, name, 1)).length > 0) throw refuse('a move has something there')
     const dropped: string[] = []
     for (const record of await listDatabasesOn(db, name)) {

@@ -1,4 +1,11 @@
-import { countTenants, listMovesOf, listServers, listTenantsOn, setDraining } from '../catalog/servers.ts'
+import {
+  countTenants,
+  countTenantsOn,
+  listMovesOf,
+  listServers,
+  listTenantsOn,
+  setDraining,
+} from '../catalog/servers.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Move } from '../move.ts'
@@ -199,10 +206,9 @@ async function whatIsLeft(
   attempted: ReadonlyMap<string, LeftTenant>,
 ): Promise<Pick<DrainReport, 'drained' | 'left'>> {
   const { db } = workshop.catalog
-  const { tenants: counts } = (await summarize(workshop)).find((each) => each.name === name) ?? {}
-  const tenantCount = Object.values(counts ?? {}).reduce((sum, count) => sum + count, 0)
+  const tenantCount = await countTenantsOn(db, name)
   const moves = await listMovesOf(db, name, limits.movesPerPageMax)
-  const present = await listTenantsOn(db, name, null, limits.tenantsPerPageMax)
+  const present = await listTenantsOn(db, name)
   // One that came in this moment is none of those that were tried.
   const tenants = present.map(
     ({ id, slug, strategy }) =>

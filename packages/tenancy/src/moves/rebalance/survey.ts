@@ -1,6 +1,6 @@
 import { type ActivityOnServer, listActivity } from '../../catalog/activity.ts'
 import { listSupply, type SharedDatabase } from '../../catalog/reservations.ts'
-import { isDraining, listTenantsOn, type OnServerFilter, type TenantOnServer } from '../../catalog/servers.ts'
+import { eachTenantOn, isDraining, type TenantOnServer } from '../../catalog/servers.ts'
 import { limits } from '../../limits.ts'
 import { findExclusion } from '../../placements/choose.ts'
 import { type Plans, planOf, wishOf } from '../../placements/reserve.ts'
@@ -67,8 +67,9 @@ export async function measureServer(
     shared.push({ database, sizes })
     for (const id of sizes.rows.keys()) ids.add(id)
   }
-  const own = await listAll(workshop, server.name, { apart: true })
-  const inRows = ids.size === 0 ? [] : await listAll(workshop, server.name, { ids: [...ids] })
+  const { db } = workshop.catalog
+  const own = await gather(eachTenantOn(db, server.name, { apart: true }))
+  const inRows = ids.size === 0 ? [] : await gather(eachTenantOn(db, server.name, { ids: [...ids] }))
   const silo = (tenant: TenantOnServer) => tenant.strategy === 'database'
   const names = own.filter(silo).map(({ database }) => database.name)
   const { template } = installationNames(workshop.installation)
@@ -89,18 +90,9 @@ export async function measureServer(
   }
 }
 
-async function listAll(
-  workshop: Workshop,
-  server: string,
-  filter: OnServerFilter,
-): Promise<TenantOnServer[]> {
-  const all: TenantOnServer[] = []
-  let after: string | null = null
-  do {
-    const page = await listTenantsOn(workshop.catalog.db, server, after, limits.tenantsPerPageMax, filter)
-    all.push(...page)
-    after = page.length === limits.tenantsPerPageMax ? (page.at(-1)?.id ?? null) : null
-  } while (after !== null)
+async function gather<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
   return all
 }
 
