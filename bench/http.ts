@@ -6,6 +6,7 @@
 import type { Strategy } from '@quickscale/tenancy'
 import type { RunServer } from '../test/support/server.ts'
 import { type HttpClient, openClient, type RouteName, routeNames } from './http/client.ts'
+import { measureNeighbours, type NeighbourOptions, type Neighbours } from './http/neighbours.ts'
 import { type HttpStage, type HttpStageOptions, setHttpStage } from './http/stage.ts'
 import { connectionsPerPool } from './installation.ts'
 import { describeMachine, type Machine } from './machine.ts'
@@ -13,6 +14,8 @@ import { measureSlice, type Slice } from './measure.ts'
 import { median, quantile, relativeSpread, rounded } from './statistics.ts'
 
 export interface HttpBenchOptions extends Omit<HttpStageOptions, 'onProgress'> {
+  /** Of the flood. */
+  readonly flood: Pick<NeighbourOptions, 'turns' | 'turnMs'>
   readonly rounds: number
   /** How long each subject is timed per round and route. */
   readonly sliceMs: number
@@ -31,7 +34,7 @@ interface HttpRow {
   readonly p99Ms: number
 }
 
-export interface HttpReport {
+export interface HttpReport extends Neighbours {
   readonly name: 'http'
   readonly machine: Machine
   readonly rounds: number
@@ -56,7 +59,8 @@ export async function runHttpBench(server: RunServer, options: HttpBenchOptions)
   const stage = await setHttpStage(server.url, { ...options, onProgress })
   try {
     const slices = await measure(stage, options)
-    return { name: 'http', machine, rounds: options.rounds, ...summarize(slices) }
+    const neighbours = await measureNeighbours(stage, { ...options, ...options.flood })
+    return { name: 'http', machine, rounds: options.rounds, ...summarize(slices), ...neighbours }
   } finally {
     await stage.close()
   }

@@ -104,7 +104,16 @@ test('the http benchmark compares each route under every strategy with the same 
   const rows = ['GET contacts', 'POST contact'].flatMap((route) =>
     ['rls', 'schema', 'database'].map((strategy) => ({ strategy, route, ...measured })),
   )
-  expect(JSON.parse(stdout)).toEqual({ name: 'http', machine, rounds: 1, noise: 0, rows })
+  expect(JSON.parse(stdout)).toEqual({
+    name: 'http',
+    machine,
+    rounds: 1,
+    noise: 0,
+    rows,
+    neighbourP99Ratio: positive,
+    neighbourP99Ms: { alone: positive, flooded: positive },
+    flood: { answered: expect.any(Number), refused: expect.any(Number) },
+  })
   expect(await installations()).toEqual([])
 })
 

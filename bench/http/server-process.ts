@@ -1,6 +1,7 @@
 /**
  * Serves the application twice in one process: on the tenancy, and on plain tables without it. Everything else is the
- * same: who calls, what they are in the tenant, limits, routes and statements.
+ * same: who calls, what they are in the tenant, limits, routes and statements. And once more on the tenancy, with limits as
+ * they are meant.
  */
 import { tmpdir } from 'node:os'
 import { createTenancy, type Tenancy, type TenancyConfig, type TenantHandle } from '@quickscale/tenancy'
@@ -9,7 +10,7 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { buildApp } from '../../packages/server/src/app.ts'
 import { defineApplication } from '../../packages/server/src/application.ts'
-import { createFileMailer } from '../../packages/server/src/index.ts'
+import { createFileMailer, type LimitOptions } from '../../packages/server/src/index.ts'
 import { connectionsPerPool, idleMs } from '../installation.ts'
 
 /** What the process is told to serve. */
@@ -23,6 +24,7 @@ export interface HttpServerOrder {
 export interface HttpServerPorts {
   readonly tenancy: number
   readonly plain: number
+  readonly limited: number
 }
 
 process.once('message', async (order: HttpServerOrder) => {
@@ -33,8 +35,9 @@ process.once('message', async (order: HttpServerOrder) => {
     idleTimeoutMillis: idleMs,
   })
   const ports: HttpServerPorts = {
-    tenancy: await serve(tenancy),
-    plain: await serve(withPlain(tenancy, pool)),
+    tenancy: await serve(tenancy, unlimited),
+    plain: await serve(withPlain(tenancy, pool), unlimited),
+    limited: await serve(tenancy, { plans: { rls: { requestsPerSecond: 40, concurrent: 4 } } }),
   }
   process.send?.(ports)
 })
@@ -49,12 +52,12 @@ function withPlain(tenancy: Tenancy<TenantTables>, pool: pg.Pool): Tenancy<Tenan
 
 /** The same limits for both, which nobody reaches. */
 const plan = { requestsPerSecond: 100_000, concurrent: 100 }
-const limits = {
+const unlimited: LimitOptions = {
   plans: { rls: plan, schema: plan, database: plan },
   user: { requestsPerSecond: 100_000 },
 }
 
-async function serve(tenancy: Tenancy<TenantTables>): Promise<number> {
+async function serve(tenancy: Tenancy<TenantTables>, limits: LimitOptions): Promise<number> {
   const app = await buildApp({
     tenancy,
     application: defineApplication(),

@@ -16,6 +16,8 @@ export interface HttpStage {
   readonly installation: BenchInstallation
   /** Headers of a member of every tenant. */
   readonly headers: Readonly<Record<string, string>>
+  /** The same of another one. */
+  readonly noisyHeaders: Readonly<Record<string, string>>
   /** The same company is in every tenant. */
   readonly companyId: string
   close(): Promise<void>
@@ -44,7 +46,10 @@ export async function setHttpStage(url: string, options: HttpStageOptions): Prom
   try {
     await application.migrate(installation.tenancy)
     const slugs = Object.values(installation.tenants).flatMap((tenants) => tenants.map(({ slug }) => slug))
-    const key = await makeMember(installation, slugs)
+    const [headers, noisyHeaders] = [
+      await makeMember(installation, slugs, 'ann'),
+      await makeMember(installation, slugs, 'ben'),
+    ]
     await forEachConcurrently(slugs, connectionsPerPool, async (slug) => {
       for (const [text, ...values] of fill(options))
         await installation.tenancy.tenant(slug).query(text, values)
@@ -59,16 +64,20 @@ export async function setHttpStage(url: string, options: HttpStageOptions): Prom
     })
     const [ports] = (await Promise.race([once(child, 'message'), ended])) as [HttpServerPorts]
     ended.catch(() => undefined)
-    return { ports, installation, headers: { authorization: `Bearer ${key}` }, companyId, close }
+    return { ports, installation, headers, noisyHeaders, companyId, close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-async function makeMember({ tenancy }: BenchInstallation, slugs: readonly string[]): Promise<string> {
+async function makeMember(
+  { tenancy }: BenchInstallation,
+  slugs: readonly string[],
+  name: string,
+): Promise<{ readonly authorization: string }> {
   const db = tenancy.controlPlane.kysely<AuthTables>('auth')
-  const user = { id: randomUUID(), name: 'Ann', email: 'ann@bench.example' }
+  const user = { id: randomUUID(), name, email: `${name}@bench.example` }
   await db
     .insertInto('user')
     .values({ ...user, email_verified: true })
@@ -76,7 +85,8 @@ async function makeMember({ tenancy }: BenchInstallation, slugs: readonly string
   for (const slug of slugs) {
     await tenancy.members.put(slug, { userId: user.id, name: user.name, email: user.email, role: 'owner' })
   }
-  return (await createKey(db, { userId: user.id }, { name: 'bench' })).key
+  const { key } = await createKey(db, { userId: user.id }, { name: 'bench' })
+  return { authorization: `Bearer ${key}` }
 }
 
 function fill({ contactsPerTenant }: HttpStageOptions): readonly [text: string, ...values: unknown[]][] {

@@ -8,6 +8,9 @@ export const limits = {
   shutdownMs: 10_000,
   /** How long a readiness check may take. */
   readinessMs: 2_000,
+  /** How long somebody who goes on asking waits for the refusal, and how many of these wait in one process. */
+  refusalPauseMs: 1_000,
+  refusalsPausedMax: 1_000,
   /** Delay of the event loop from which on requests are turned away. */
   eventLoopDelayMsMax: 2_000,
   /** Characters of an Idempotency-Key, and how long its answer is kept. */

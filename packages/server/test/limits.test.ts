@@ -126,6 +126,24 @@ describe.each(strategies)('a noisy tenant under the %s strategy', (strategy) => 
   })
 })
 
+it('what takes longer than the plan allows is ended, and nothing of it is done', async () => {
+  app = await open({ plans: { only: { ...many, statementTimeoutMs: 200 } } })
+  const make: InjectOptions = {
+    method: 'POST',
+    url: '/t/one/companies',
+    headers: ann.headers,
+    payload: { name: 'Slow' },
+  }
+  const { body } = await send(app, make)
+  const release = await holdRow('one', String(body.id))
+  const url = `/t/one/companies/${body.id}`
+  const change = { url, headers: ann.headers, method: 'PATCH', payload: { industry: 'Mining' } } as const
+  expect(await send(app, change)).toMatchObject({ status: 504, body: { code: 'STATEMENT_TIMEOUT' } })
+  await release()
+  expect((await send(app, { url, headers: ann.headers })).body).toMatchObject({ industry: null })
+  expect((await send(app, change)).status).toBe(200)
+})
+
 /** Keeps everybody from changing a row; returns what ends that. */
 async function holdRow(slug: string, id: string): Promise<() => Promise<void>> {
   const { databaseName, schemaName } = await installation.tenancy.tenants.placement(slug)

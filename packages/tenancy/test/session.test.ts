@@ -50,6 +50,26 @@ describe.each(strategies)('a tenant under the %s strategy', (strategy: Strategy)
     }
   })
 
+  test('with a statement timeout of its own ends what takes longer, in its own transactions only', async () => {
+    const hurried = installation.tenancy.tenant('one', { statementTimeoutMs: 50 })
+    const shown = 'show statement_timeout'
+    const timeouts = async (work: { query(text: string): Promise<{ rows: object[] }> }) =>
+      (await work.query(shown)).rows
+    await expect(hurried.query('select pg_sleep(60)')).rejects.toMatchObject({ code: '57014' })
+    await expect(hurried.transaction(({ query }) => query('select pg_sleep(60)'))).rejects.toMatchObject({
+      code: '57014',
+    })
+    expect(await hurried.transaction(timeouts)).toEqual([{ statement_timeout: '50ms' }])
+    expect(await timeouts(hurried)).toEqual([{ statement_timeout: '50ms' }])
+    expect(await timeouts(installation.tenancy.tenant('one'))).toEqual([{ statement_timeout: '30s' }])
+    expect(await timeouts(installation.tenancy.tenant('two'))).toEqual([{ statement_timeout: '30s' }])
+    const patient = installation.tenancy.tenant('one', { statementTimeoutMs: 3_600_000 })
+    expect(await timeouts(patient)).toEqual([{ statement_timeout: '30s' }])
+    for (const statementTimeoutMs of [0, -1, 1.5, Number.NaN, 3_600_001]) {
+      expect(() => installation.tenancy.tenant('one', { statementTimeoutMs })).toThrow('statementTimeoutMs')
+    }
+  })
+
   test('takes array rows and custom types as pg does', async () => {
     const result = await installation.tenancy
       .tenant('one')

@@ -28,7 +28,10 @@ export interface MountOptions {
 export interface Tenants {
   tenant(
     key: string,
-    options?: { readonly actor?: { readonly id: string; readonly role: string } },
+    options?: {
+      readonly actor?: { readonly id: string; readonly role: string }
+      readonly statementTimeoutMs?: number
+    },
   ): TenantHandle<TenantTables>
 }
 
@@ -91,16 +94,19 @@ async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   route: Route,
-  { tenancy, jobs }: Pick<MountOptions, 'tenancy' | 'jobs'>,
+  { tenancy, jobs, limiter }: Pick<MountOptions, 'tenancy' | 'jobs' | 'limiter'>,
 ): Promise<unknown> {
   const [status = 200] = Object.keys(route.answers).map(Number)
   reply.status(status)
   const { params, query, body } = request
-  const { caller, standing, key } = admitted(request)
+  const { caller, standing, key, tenant: limited } = admitted(request)
   const asked = { params, query, body, request, reply, caller }
   if (route.scope === 'application') return finish(reply, await route.handle(asked))
   const actor = caller && standing && { id: caller.id, role: standing.role }
-  const tenant = tenancy.tenant(standing?.tenantId ?? key, actor ? { actor } : {})
+  const tenant = tenancy.tenant(standing?.tenantId ?? key, {
+    ...(actor && { actor }),
+    ...(limited && limiter.handleOptions(limited)),
+  })
   const enqueuing = jobs.within(tenant.key)
   const inTenant: InTenant = {
     ...asked,

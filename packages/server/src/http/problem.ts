@@ -115,6 +115,8 @@ function describeDatabase(
     case '23502':
     case '23514':
       return problem(422, 'RULE_VIOLATED', detail, errors)
+    case '57014':
+      return problem(504, 'STATEMENT_TIMEOUT', 'This takes longer than the plan of the organization allows')
     case '40001':
     case '40P01':
       return problem(503, 'BUSY', 'The change collided with another one; try again')

@@ -12,6 +12,8 @@ export interface Limiter extends Rates {
    * @returns null when there is no such tenant
    */
   findTenant(key: string): Promise<LimitedTenant | null>
+  /** What the handle of the tenant is opened with. */
+  handleOptions(tenant: LimitedTenant): { readonly statementTimeoutMs?: number }
   /** Does the work of a request when its tenant may have another one. @throws ProblemError `TENANT_BUSY` */
   run<T>(tenant: LimitedTenant, work: () => Promise<T>): Promise<T>
 }
@@ -32,6 +34,10 @@ export function createLimiter(
     async findTenant(key) {
       const [own] = await tenancy.members.rememberedLineage(key)
       return own === undefined ? null : { id: own.tenantId, plan: own.plan }
+    },
+    handleOptions: ({ plan }) => {
+      const { statementTimeoutMs } = planLimits(plan)
+      return statementTimeoutMs === undefined ? {} : { statementTimeoutMs }
     },
     run: ({ id, plan }, work) => lanes.run(id, planLimits(plan), work),
   }

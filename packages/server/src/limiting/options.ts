@@ -14,6 +14,8 @@ const planLimits = z.strictObject({
   concurrent: z.int().min(1).max(10_000).default(16),
   /** Requests that wait for that; further ones are refused. */
   waiting: z.int().min(0).max(100_000).default(64),
+  /** How long one statement may take. @defaultValue `connections.statementTimeoutMs` of the tenancy */
+  statementTimeoutMs: z.int().min(1).max(3_600_000).optional(),
 })
 
 /** Where is counted. */

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible'
 import type { Caller } from '../http/access.ts'
 import { ProblemError } from '../http/problem-error.ts'
 import type { RateClass, Route } from '../http/route.ts'
+import { limits } from '../limits.ts'
 import { addressKey } from './address.ts'
 import type { Limits, PlanLimits } from './options.ts'
 import type { MakeCounter } from './store.ts'
@@ -39,11 +41,11 @@ export interface Rates {
 }
 
 export function createRates(
-  limits: Limits,
+  chosen: Limits,
   planLimits: (plan: string | null) => PlanLimits,
   makeCounter: MakeCounter,
 ): Rates {
-  const { windowSeconds, user, address, signIn } = limits
+  const { windowSeconds, user, address, signIn } = chosen
   const perWindow = (keyPrefix: string, requestsPerSecond: number) =>
     makeCounter({ keyPrefix, points: Math.ceil(requestsPerSecond * windowSeconds), duration: windowSeconds })
   const attempts = (keyPrefix: string, points: number) =>
@@ -94,6 +96,23 @@ function accountOf(body: unknown): string | null {
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url')
 
+let paused = 0
+
+/**
+ * Whoever goes on asking, twice as much as they may, is told so a moment later: a client that asks again when it is answered has
+ * then done little harm. Bounded: beyond that nobody waits.
+ */
+async function pauseBefore(refusal: RateLimiterRes, { points }: RateLimiterAbstract): Promise<void> {
+  // Refused without having been counted, because the store is not asked again.
+  const uncounted = refusal.consumedPoints === 0
+  if (!uncounted && refusal.consumedPoints <= 2 * points) return
+  if (paused >= limits.refusalsPausedMax) return
+  paused += 1
+  await sleep(limits.refusalPauseMs).finally(() => {
+    paused -= 1
+  })
+}
+
 async function consume(reply: FastifyReply, { name, counter, key }: Policy, cost: number): Promise<void> {
   if (cost === 0) return
   try {
@@ -101,6 +120,7 @@ async function consume(reply: FastifyReply, { name, counter, key }: Policy, cost
   } catch (refusal) {
     if (!(refusal instanceof RateLimiterRes)) throw refusal
     describe(reply, name, counter, refusal)
+    await pauseBefore(refusal, counter)
     reply.header('retry-after', String(Math.max(1, Math.ceil(refusal.msBeforeNext / 1000))))
     throw new ProblemError(429, 'RATE_LIMITED', `Too many requests of this ${words[name]}; try again later`)
   }

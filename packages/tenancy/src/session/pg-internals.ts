@@ -134,9 +134,13 @@ class ScopedQuery extends DriverQueryBase {
   #sendEnter(wire: Wire): void {
     this.#parts.push('enter')
     this.#client.sendFixed('enter', this.#scope.token())
-    if (!this.#client.pooled) return
+    const own = this.#client.statementTimeoutMs
+    const wanted = this.#scope.statementTimeoutMs ?? own
+    // The connection has its own from its beginning, but for one that a pooler has begun. PostgreSQL begins to count at each
+    // statement, so this holds for the one that follows in the same flush.
+    if (!this.#client.pooled && wanted >= own) return
     this.#parts.push('after')
-    wire.parse({ name: '', text: `set local statement_timeout = ${this.#client.statementTimeoutMs}` })
+    wire.parse({ name: '', text: `set local statement_timeout = ${Math.min(wanted, own)}` })
     wire.bind({ statement: '', values: [] })
     wire.execute({ portal: '' })
   }

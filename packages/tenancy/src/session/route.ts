@@ -21,6 +21,8 @@ export interface Route {
 export interface Router {
   /** The key the tenant was asked for by; for messages. */
   readonly key: string
+  /** How long a statement may take, where that is said. */
+  readonly statementTimeoutMs?: number
   /** The place of this route has been about to open for too long. */
   hasten(route: Route): void
   /** The cached route, or null. */

@@ -4,6 +4,8 @@ import type { Token } from './token.ts'
 /** On whose behalf a flush runs. Identity matters: a transaction belongs to the scope that began it. */
 export interface Scope {
   readonly schemaName: string
+  /** Less than the connection's own, for each statement; null for that. */
+  readonly statementTimeoutMs: number | null
   token(): Token
 }
 

@@ -1,6 +1,8 @@
 import type { Readable } from 'node:stream'
 import type { Kysely } from 'kysely'
 import type pg from 'pg'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
 import type { Actor } from '../tenant.ts'
 import { type BulkInsertOptions, type BulkRows, insertBulk } from './bulk-insert.ts'
 import { CopyOut, type CopyOutOptions } from './copy-out.ts'
@@ -17,6 +19,12 @@ import { runTransaction, type TenantTransaction, type TransactionOptions } from 
 export interface TenantOptions {
   /** Sealed into the context of every statement. @defaultValue nobody */
   readonly actor?: Actor
+  /**
+   * Milliseconds a statement may take before the server cancels it (SQLSTATE 57014): a whole number, less than
+   * `connections.statementTimeoutMs`, which holds all the same. It is set in the transaction of each statement.
+   * @defaultValue `connections.statementTimeoutMs`
+   */
+  readonly statementTimeoutMs?: number
 }
 
 /**
@@ -107,9 +115,12 @@ export interface TenantHandle<DB = unknown> {
 }
 
 /**
- * @throws QuickScaleError `ACTOR_INVALID`
+ * @throws QuickScaleError `ACTOR_INVALID`, `CONFIG_INVALID`
  */
-export function createHandle<DB>(router: Router, options: TenantOptions): TenantHandle<DB> {
+export function createHandle<DB>(shared: Router, options: TenantOptions): TenantHandle<DB> {
+  const { statementTimeoutMs } = options
+  if (statementTimeoutMs !== undefined) assertTimeout(statementTimeoutMs)
+  const router = statementTimeoutMs === undefined ? shared : { ...shared, statementTimeoutMs }
   // A copy: what was checked must not change afterwards.
   const actor = options.actor === undefined ? null : { id: options.actor.id, role: options.actor.role }
   if (actor !== null) assertActor(actor)
@@ -137,4 +148,11 @@ export function createHandle<DB>(router: Router, options: TenantOptions): Tenant
       return kysely
     },
   }
+}
+
+function assertTimeout(milliseconds: number): void {
+  if (Number.isInteger(milliseconds) && milliseconds >= 1 && milliseconds <= limits.connectionTimesMsMax)
+    return
+  const problem = `statementTimeoutMs must be a whole number from 1 to ${limits.connectionTimesMsMax}`
+  throw new QuickScaleError('CONFIG_INVALID', { problem })
 }

@@ -166,6 +166,7 @@ export class TenantSession {
     const actor = this.#actor
     const scope: Scope = {
       schemaName: route.schemaName,
+      statementTimeoutMs: this.#router.statementTimeoutMs ?? null,
       token: () => route.tokens.token(actor, client.state.facts.clockOffsetSeconds),
     }
     this.#lease = { route, client, scope, sinceMs: performance.now() }
