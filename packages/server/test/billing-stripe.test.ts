@@ -308,6 +308,10 @@ describe('an event', () => {
     ).toEqual([200, 200])
     expect(await send([event('evt_thin', {})])).toEqual([200])
     await until(owner, 'hinted', { status: 'active', plan: 'only' })
+    // More of them than an address may ask.
+    expect(new Set(await send(Array.from({ length: 150 }, () => event('evt_thin', {}))))).toEqual(
+      new Set([200]),
+    )
     const reads = stripe.requests.length
     const body = JSON.stringify(event('evt_forged', paid))
     for (const signature of [

@@ -24,6 +24,8 @@ export function webhookRoute({ db, webhookSecret, request }: Surroundings): Rout
     path: '/billing/webhooks/stripe',
     summary: 'Events of Stripe, signed',
     access: 'anyone',
+    // They come in bursts, from few addresses; what is not signed costs one hash.
+    rate: 'free',
     rawBody: true,
     answers: { 200: api.webhookReceipt },
     handle: async ({ request: { body, headers } }) => {
