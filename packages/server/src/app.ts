@@ -4,6 +4,7 @@ import type { TenantTables } from '@quickscale/tenancy/fastify'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Application, defineApplication } from './application.ts'
+import { createPlatformLog } from './audit/control-plane.ts'
 import { Deliveries } from './deliveries.ts'
 import type { Gatekeeper } from './http/access.ts'
 import { createCursorCodec } from './http/cursor.ts'
@@ -83,6 +84,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     tenancy,
     jobs,
     limiter: createLimiter(tenancy, options.limits),
+    platformLog: createPlatformLog(tenancy),
     resolution: createResolution(options.resolution ?? {}, services.gate),
   }
   mountRoutes(app, healthRoutes(app, { check: () => tenancy.tenants.list({ limit: 1 }) }), mount)

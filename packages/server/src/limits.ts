@@ -68,6 +68,10 @@ export const limits = {
   usageMarksKept: 100_000,
   /** Age of a signature from which on it is refused. */
   signatureSeconds: 300,
+  /** How often a request is tried that collides with another one. */
+  requestAttemptsMax: 5,
+  /** Lines of an audit log that an export holds in memory. */
+  auditBatch: 500,
   /** How often a job is begun again, unless it says so itself, and how long one run may take. */
   jobRetries: 10,
   jobTimeoutMs: 300_000,

@@ -216,6 +216,12 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
     await left.query(`with made as (insert into media (filename) values ('a.png') returning id)
       insert into media_file (media_id, variant, content_type, width, height, data)
       select id, 'small', 'image/webp', 1, 1, '\\x00' from made`)
+    await left.query("insert into job (name, payload) values ('any', '{}')")
+    await left.query("insert into job_schedule (name, last_run) values ('any', now())")
+    await left.query("insert into usage_event (meter, key, quantity) values ('any', 'k', 1)")
+    await left.query("insert into usage_total (meter, period, quantity) values ('any', now(), 1)")
+    await left.query(`insert into audit_log (actor, credential, action, request_id, outcome)
+      values ('ann', 'session', 'POST /any', gen_random_uuid(), 'done')`)
     const stages = await left.query('select id, name, position from stages')
     await right.transaction(async (transaction) => {
       for (const table of [
@@ -252,6 +258,11 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       'idempotency_key',
       'media',
       'media_file',
+      'job',
+      'job_schedule',
+      'usage_event',
+      'usage_total',
+      'audit_log',
     ]) {
       const { rows, fields } = await left.query(`select * from ${table}`)
       const columns = fields.map(({ name }) => name).filter((name) => name !== 'tenant_id')
@@ -262,7 +273,7 @@ describe.each(strategies)('tags, notes, categories and authors over the %s strat
       )
     }
     const report = await assertIsolated(left, right)
-    expect(report.tables).toHaveLength(18)
+    expect(report.tables).toHaveLength(23)
   })
 })
 

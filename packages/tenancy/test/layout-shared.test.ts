@@ -236,3 +236,45 @@ describe.each(['rls', 'schema', 'database'] as const)('a @shared table with the 
     ).toEqual([{ n: 1 }])
   })
 })
+
+describe.each(['rls', 'schema', 'database'] as const)(
+  'an @append-only table with the %s strategy',
+  (kind) => {
+    const LOG = `
+    create table parent (id integer primary key);
+    create table log (id integer primary key, parent integer references parent, body text);
+    comment on table log is 'What happened. @append-only';
+    create view seen as select id, body from log;`
+
+    test('is read and added to, and no tenant changes or removes what is there', async () => {
+      const { tenants } = await inhabited(kind, LOG)
+      for (const tenant of tenants) {
+        await tenant(`insert into log values (1, null, 'first')`)
+        for (const text of [
+          `update log set body = 'changed'`,
+          'delete from log',
+          `insert into log values (1, null, 'x') on conflict (tenant_id, id) do update set body = 'changed'`,
+          `update seen set body = 'changed'`,
+          'delete from seen',
+        ])
+          expect((await failureOf(tenant(text))).code, text).toBe('42501')
+        expect((await tenant('select id, body from log')).rows).toEqual([{ id: 1, body: 'first' }])
+      }
+    })
+
+    test('is changed by no foreign key, and neither becomes one later nor ceases to be one', async () => {
+      for (const action of ['on delete cascade', 'on delete set null', 'on update cascade']) {
+        const refused = await refusals(
+          inhabited(kind, LOG.replace('references parent', `references parent ${action}`)),
+          action,
+        )
+        expect(refused).toMatchObject([
+          { kind: 'foreign key', reason: expect.stringContaining('@append-only') },
+        ])
+      }
+      const { place } = await inhabited(kind, LOG)
+      for (const text of [`comment on table log is null`, `comment on table parent is '@append-only'`])
+        expect(await refusals(database.migrate(place, text), text)).toMatchObject([{ kind: 'grant' }])
+    })
+  },
+)

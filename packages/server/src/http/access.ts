@@ -21,6 +21,8 @@ export interface Caller {
   readonly tenantId: string | null
   /** The most that the credential allows, if it says so. */
   readonly roleMax: Role | null
+  /** The member of staff who acts as the user: their id. */
+  readonly impersonator?: string
 }
 
 /** What a caller is in one tenant. */

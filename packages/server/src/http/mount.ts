@@ -1,13 +1,15 @@
 import type { TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { PlatformLog } from '../audit/control-plane.ts'
+import { describeRequest, isAudited, withFailure } from '../audit/entry.ts'
 import type { Jobs } from '../jobs/jobs.ts'
 import type { Limiter } from '../limiting/limiter.ts'
 import { type Gatekeeper, unauthenticated } from './access.ts'
-import { answerOnce } from './idempotency.ts'
+import { auditOutside, changeAudited, finish, noteFailure } from './audited.ts'
 import { admitted, requireAccess } from './require-access.ts'
 import type { Resolution } from './resolution.ts'
-import type { Database, InTenant, Route } from './route.ts'
+import type { InApplication, InTenant, Route } from './route.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -22,6 +24,8 @@ export interface MountOptions {
   readonly tenancy: Tenants
   readonly jobs: Pick<Jobs, 'within'>
   readonly limiter: Limiter
+  /** Where it is written down what happens outside of tenants. */
+  readonly platformLog: PlatformLog
 }
 
 /** What the application needs of the engine to answer requests. */
@@ -77,7 +81,7 @@ function mountRoute(app: FastifyInstance, route: Route, prefix: string, options:
       hide: route.scope === 'tenant' && prefix !== tenantPrefixes[0],
     },
     // Before the body is read: whoever may not come in need not be listened to.
-    onRequest: (request, reply) => requireAccess(request, reply, route, options),
+    onRequest: (request, reply) => enter(request, reply, route, options),
     ...(route.rate === 'sign-in' && {
       preHandler: (request: FastifyRequest, reply: FastifyReply) =>
         options.limiter.countAttempt(request, reply, admitted(request).caller),
@@ -90,18 +94,46 @@ function mountRoute(app: FastifyInstance, route: Route, prefix: string, options:
   })
 }
 
+async function enter(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  route: Route,
+  options: MountOptions,
+): Promise<void> {
+  try {
+    await requireAccess(request, reply, route, options)
+  } catch (error) {
+    const { standing, caller } = admitted(request)
+    if (standing !== null && isAudited(route)) {
+      const entry = withFailure(describeRequest(request, route, caller), error)
+      await noteFailure(options.tenancy.tenant(standing.tenantId), entry, {
+        request,
+        platformLog: options.platformLog,
+      })
+    }
+    throw error
+  }
+}
+
 async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   route: Route,
-  { tenancy, jobs, limiter }: Pick<MountOptions, 'tenancy' | 'jobs' | 'limiter'>,
+  options: MountOptions,
 ): Promise<unknown> {
+  const { tenancy, jobs, limiter } = options
   const [status = 200] = Object.keys(route.answers).map(Number)
   reply.status(status)
   const { params, query, body } = request
   const { caller, standing, key, tenant: limited } = admitted(request)
   const asked = { params, query, body, request, reply, caller }
-  if (route.scope === 'application') return finish(reply, await route.handle(asked))
+  if (route.scope === 'application') {
+    const work = (audit: InApplication['audit']) => route.handle({ ...asked, audit })
+    return finish(
+      reply,
+      isAudited(route) ? await auditOutside(request, route, work, options) : await work(() => undefined),
+    )
+  }
   const actor = caller && standing && { id: caller.id, role: standing.role }
   const tenant = tenancy.tenant(standing?.tenantId ?? key, {
     ...(actor && { actor }),
@@ -117,28 +149,16 @@ async function answer(
     },
     tenant,
     db: tenant.kysely,
-    inTransaction: (work) => tenant.transaction(({ kysely }) => work(kysely)),
+    inTransaction: (work, how) => tenant.transaction(({ kysely }) => work(kysely), how),
     enqueue: enqueuing.enqueue,
     changeJobs: enqueuing.promise,
   }
-  const answered = await handle(inTenant, route)
+  const answered = isAudited(route)
+    ? await changeAudited(inTenant, route, options.platformLog)
+    : finish(reply, await route.handle(inTenant))
   // What was committed is found all the same, only later.
   await enqueuing
     .announce()
     .catch((error: unknown) => request.log.warn({ err: error }, 'jobs were not announced'))
   return answered
-}
-
-async function handle(inTenant: InTenant, route: Extract<Route, { scope: 'tenant' }>): Promise<unknown> {
-  const { request, reply } = inTenant
-  if (route.method === 'POST' && request.headers['idempotency-key'] !== undefined) {
-    return await answerOnce(inTenant, (db: Database) =>
-      route.handle({ ...inTenant, db, inTransaction: (work) => work(db) }),
-    )
-  }
-  return finish(reply, await route.handle(inTenant))
-}
-
-function finish(reply: FastifyReply, value: unknown): unknown {
-  return value === undefined ? reply.send() : value
 }

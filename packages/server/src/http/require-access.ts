@@ -68,11 +68,11 @@ export async function requireAccess(
   const found = await doors.gatekeeper.admit(key, caller)
   if (found === null) throw tenantUnknown(key)
   const standing = { ...found, role: lesser(found.role, caller.roleMax) }
-  if (isRole(access) && !reaches(standing.role, access)) throw forbidden(access)
   request.log = request.log.child({ tenant: standing.tenantId, caller: caller.id })
   const tenant = { id: standing.tenantId, plan: standing.plan ?? null }
   await doors.limiter.countTenant(tenant, reply, route)
   entries.set(request, { caller, standing, key, tenant })
+  if (isRole(access) && !reaches(standing.role, access)) throw forbidden(access)
 }
 
 /** Who calls; whoever is not known is counted by their address. */

@@ -146,15 +146,20 @@ export function found<Item>(name: string, record: Item | undefined): Item {
 /** One statement; with If-Match a transaction, in which nobody else can have changed the record. */
 export async function changing<Item extends { readonly id: string }, T>(
   { name, item, find }: Pick<Resource<Item, never, never>, 'name' | 'item' | 'find'>,
-  { tenant, db, params, request }: Pick<InTenant<{ id: string }>, 'tenant' | 'db' | 'params' | 'request'>,
+  {
+    inTransaction,
+    db,
+    params,
+    request,
+  }: Pick<InTenant<{ id: string }>, 'inTransaction' | 'db' | 'params' | 'request'>,
   change: (db: Database) => Promise<T>,
 ): Promise<T> {
   if (request.headers['if-match'] === undefined) return await change(db)
-  return await tenant.transaction(
-    async ({ kysely }) => {
-      const current = found(name, await find(kysely, params.id))
+  return await inTransaction(
+    async (transaction) => {
+      const current = found(name, await find(transaction, params.id))
       assertUnchanged(request, JSON.stringify(item.encode(current)))
-      return await change(kysely)
+      return await change(transaction)
     },
     { isolation: 'repeatable read' },
   )

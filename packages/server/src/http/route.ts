@@ -1,7 +1,8 @@
-import type { TenantHandle } from '@quickscale/tenancy'
+import type { TenantHandle, TransactionOptions } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
+import type { Addition } from '../audit/control-plane.ts'
 import type { Enqueuing } from '../jobs/jobs.ts'
 import type { Access, Caller, Role, Standing } from './access.ts'
 import type { Database } from './database.ts'
@@ -48,12 +49,17 @@ export interface InTenant<Params = unknown, Query = unknown, Body = unknown>
   extends Asked<Params, Query, Body> {
   readonly tenant: TenantHandle<TenantTables>
   /**
-   * The tenant's tables. Under an Idempotency-Key all of a request is one transaction, and this is it: so prefer it to
-   * `tenant.kysely`.
+   * The tenant's tables. But for GET, all of a request is one transaction that begins with its first statement, and this is it: so
+   * do not use `tenant.kysely`.
    */
   readonly db: Database
-  /** Runs in one transaction: the request's own under an Idempotency-Key, else a new one. */
-  inTransaction<T>(work: (db: Database) => Promise<T>): Promise<T>
+  /**
+   * Runs in one transaction: but for GET it is that of `db`, together with the line of the audit log. It may run again after a
+   * conflict, and the whole of `handle` with it.
+   *
+   * @param options of a transaction that has not begun; under an Idempotency-Key it has
+   */
+  inTransaction<T>(work: (db: Database) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** Null only where `access` is `anyone`. */
   readonly caller: Caller | null
   readonly standing: Standing | null
@@ -73,6 +79,8 @@ export interface InTenant<Params = unknown, Query = unknown, Body = unknown>
 /** What a route outside of tenants works with. */
 export interface InApplication<Params = unknown, Query = unknown, Body = unknown>
   extends Asked<Params, Query, Body> {
+  /** Says more in the request's line of the audit log: who somebody turned out to be, what it was about. */
+  audit(addition: Addition): void
   /** Null only where `access` is `anyone`. */
   readonly caller: Caller | null
 }

@@ -20,6 +20,6 @@ export async function send(app: FastifyInstance, options: InjectOptions): Promis
     type: String(reply.headers['content-type'] ?? ''),
     headers: reply.headers,
     text: reply.body,
-    body: /json/.test(String(reply.headers['content-type'])) && reply.body !== '' ? reply.json() : {},
+    body: /[/+]json/.test(String(reply.headers['content-type'])) && reply.body !== '' ? reply.json() : {},
   }
 }

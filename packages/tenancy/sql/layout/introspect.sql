@@ -105,6 +105,8 @@ select
            coalesce(relation.reloptions, '{}') as options,
            relation.relkind in ('r', 'p')
              and coalesce(obj_description(relation.oid, 'pg_class') ~ '(^|\s)@shared($|[\s.,;:!?])', false) as shared,
+           relation.relkind in ('r', 'p')
+             and coalesce(obj_description(relation.oid, 'pg_class') ~ '(^|\s)@append-only($|[\s.,;:!?])', false) as "appendOnly",
            (select coalesce(json_agg(json_build_object(
                      'grantee', case grantee when 0 then 'public' else pg_get_userbyid(grantee) end,
                      'privilege', lower(privilege_type), 'grantable', is_grantable)), '[]')

@@ -27,7 +27,7 @@ type BareSequence = Omit<Sequence, 'persistence' | 'grants'>
 
 interface Row {
   readonly schema: Shape['schema'] | null
-  readonly relations: readonly (Omit<Relation, 'columns'> & Pick<Table, 'shared'>)[]
+  readonly relations: readonly (Omit<Relation, 'columns'> & Pick<Table, 'shared' | 'appendOnly'>)[]
   readonly columns: readonly Part<Column>[]
   readonly constraints: readonly Part<Constraint>[]
   readonly indexes: readonly Part<Index>[]

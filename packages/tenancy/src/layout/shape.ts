@@ -56,6 +56,8 @@ export interface Table extends Relation {
   readonly known: boolean
   /** A reference table, by the word `@shared` in its comment: all tenants of the place read it, migrations write it. */
   readonly shared: boolean
+  /** By the word `@append-only` in its comment: tenants read it and add to it, and nobody changes what is there. */
+  readonly appendOnly: boolean
   readonly constraints: readonly Constraint[]
   /** Every index, those of keys included. */
   readonly indexes: readonly Index[]

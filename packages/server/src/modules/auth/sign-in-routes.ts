@@ -6,6 +6,12 @@ import { requireSession } from './session-only.ts'
 const done = { status: 'done' } as const
 const guessable = { access: 'anyone', rate: 'sign-in' } as const
 
+/** Who somebody turned out to be. */
+function signedIn(answer: unknown): { readonly actor?: string } {
+  const id: unknown = Object(Object(answer).user).id
+  return typeof id === 'string' ? { actor: id } : {}
+}
+
 /** Coming and going. */
 export function signInRoutes(relay: Relay): readonly Route[] {
   return [
@@ -28,8 +34,9 @@ export function signInRoutes(relay: Relay): readonly Route[] {
       summary: 'Begins a session, which is a cookie',
       body: api.signIn,
       answers: { 200: api.signedIn },
-      handle: async ({ request, reply, body }) => {
+      handle: async ({ request, reply, body, audit }) => {
         const answer = await relay(request, reply, { path: '/sign-in/email', body })
+        audit(signedIn(answer))
         return { status: 'twoFactorRedirect' in Object(answer) ? 'two-factor' : 'signed-in' }
       },
     }),
@@ -72,8 +79,8 @@ function twoFactorRoutes(relay: Relay): readonly Route[] {
       summary: 'Gives a code: ends signing in, or puts the second factor into force',
       body: api.twoFactorCode,
       answers: { 200: api.done },
-      handle: async ({ request, reply, body }) => {
-        await relay(request, reply, { path: '/two-factor/verify-totp', body })
+      handle: async ({ request, reply, body, audit }) => {
+        audit(signedIn(await relay(request, reply, { path: '/two-factor/verify-totp', body })))
         return done
       },
     }),

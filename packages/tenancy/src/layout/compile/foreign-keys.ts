@@ -30,6 +30,7 @@ interface Reference {
   /** Whose rows are whose: from a table of tenants to one of them, to a reference table, and so on. */
   readonly from: 'tenants' | 'shared'
   readonly to: 'tenants' | 'shared'
+  readonly appendOnly: boolean
 }
 
 export function dropForeignKeys(shape: Shape, wall: Wall): string[] {
@@ -102,6 +103,7 @@ function read(shape: Shape, table: Table, key: Constraint): Reference {
     setColumns,
     complete: plain || (led && key.match === 's' && String(setColumns) === String(key.setColumns)),
     from: table.shared ? 'shared' : 'tenants',
+    appendOnly: table.appendOnly,
     to: parent?.shared === true ? 'shared' : 'tenants',
   }
 }
@@ -148,6 +150,12 @@ function refuseForeignKey(object: string, key: Constraint, reference: Reference)
     )
   }
   refusals.push(...refuseBetween(object, key, reference))
+  if (reference.appendOnly && [key.onDelete, key.onUpdate].some(writes)) {
+    refuse(
+      'it would change rows of an @append-only table, as its owner, whom no right keeps from it',
+      'Leave ON DELETE and ON UPDATE out, or use RESTRICT.',
+    )
+  }
   const plain = reference.from === 'shared' || reference.to === 'shared'
   if (!plain && (key.onUpdate === 'n' || key.onUpdate === 'd')) {
     refuse(
@@ -177,6 +185,11 @@ function refuseForeignKey(object: string, key: Constraint, reference: Reference)
   return refusals
 }
 
+/** Whether an action writes into the table that has the key. */
+function writes(action: string): boolean {
+  return action !== 'a' && action !== 'r'
+}
+
 /** What a foreign key may not do that begins or ends at a reference table. */
 function refuseBetween(object: string, key: Constraint, { from, to, parent }: Reference): LayoutRefusal[] {
   if (from === 'shared' && to === 'tenants' && parent !== undefined) {
@@ -189,8 +202,7 @@ function refuseBetween(object: string, key: Constraint, { from, to, parent }: Re
       },
     ]
   }
-  const writes = [key.onDelete, key.onUpdate].some((action) => action !== 'a' && action !== 'r')
-  if (from === 'shared' || to === 'tenants' || !writes) return []
+  if (from === 'shared' || to === 'tenants' || ![key.onDelete, key.onUpdate].some(writes)) return []
   return [
     {
       kind: 'foreign key',

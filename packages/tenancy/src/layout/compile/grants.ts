@@ -16,6 +16,12 @@ const READER_ROLE = 'quickscale_reader'
 
 /** Never TRUNCATE, REFERENCES or TRIGGER: none of them asks a policy. */
 const PRIVILEGES = ['delete', 'insert', 'select', 'update']
+/** On a table that only grows. */
+const ADDING = ['insert', 'select']
+
+function privilegesOn(relation: Relation): readonly string[] {
+  return 'appendOnly' in relation && relation.appendOnly === true ? ADDING : PRIVILEGES
+}
 
 export function grantRights(shape: Shape, wall: Wall): string[] {
   const role = quoteIdentifier(wallParts(wall).runtimeRole)
@@ -23,9 +29,11 @@ export function grantRights(shape: Shape, wall: Wall): string[] {
   const lacking = [wallParts(wall).runtimeRole, READER_ROLE].filter(
     (role) => !grants.some(({ grantee, privilege }) => grantee === role && privilege === 'usage'),
   )
-  const made = [...shape.tables.filter((table) => isWhole(table) && !table.shared), ...shape.views]
-    .filter((relation) => relation.grants.length === 0)
-    .map(({ name }) => quoteQualified(schema, name))
+  const made = [...shape.tables.filter((table) => isWhole(table) && !table.shared), ...shape.views].filter(
+    (relation) => relation.grants.length === 0,
+  )
+  const namesOf = (relations: readonly Relation[]) =>
+    relations.map(({ name }) => quoteQualified(schema, name)).join(', ')
   const closed = shape.tables
     .filter((table) => !isWhole(table) && table.grants.length > 0)
     .map(({ name }) => quoteQualified(schema, name))
@@ -36,8 +44,13 @@ export function grantRights(shape: Shape, wall: Wall): string[] {
     ...(made.length === 0
       ? []
       : [
-          `grant ${PRIVILEGES.join(', ')} on ${made.join(', ')} to ${role}`,
-          `grant select on ${made.join(', ')} to ${READER_ROLE}`,
+          ...[PRIVILEGES, ADDING].flatMap((privileges) => {
+            const relations = made.filter((relation) => privilegesOn(relation) === privileges)
+            return relations.length === 0
+              ? []
+              : [`grant ${privileges.join(', ')} on ${namesOf(relations)} to ${role}`]
+          }),
+          `grant select on ${namesOf(made)} to ${READER_ROLE}`,
         ]),
     ...shape.tables.filter(({ shared }) => shared).flatMap((table) => grantReading(schema, table, role)),
     ...(closed.length === 0 ? [] : [`revoke all on ${closed.join(', ')} from ${role}, ${READER_ROLE}`]),
@@ -76,7 +89,7 @@ export function refuseGrants(shape: Shape, wall: Wall): LayoutRefusal[] {
         if ('shared' in relation && relation.shared) return !isReadOnly(relation, role)
         // One that was detached has none yet, one that was attached still has them.
         const given = printed(relation.grants)
-        return given !== '' && (isNew(relation) || given !== printed(expectedOnRelation(role)))
+        return given !== '' && (isNew(relation) || given !== printed(expectedOnRelation(relation, role)))
       })
       .map(({ name }) => refuse(name)),
   ]
@@ -104,8 +117,8 @@ function isExpectedOnSchema({ grantee, privilege, grantable }: Grant, role: stri
   return grantee === MIGRATOR_ROLE || ([role, READER_ROLE].includes(grantee) && privilege === 'usage')
 }
 
-function expectedOnRelation(grantee: string): Grant[] {
-  const granted = PRIVILEGES.map((privilege) => ({ grantee, privilege, grantable: false }))
+function expectedOnRelation(relation: Relation, grantee: string): Grant[] {
+  const granted = privilegesOn(relation).map((privilege) => ({ grantee, privilege, grantable: false }))
   return [...granted, { grantee: READER_ROLE, privilege: 'select', grantable: false }]
 }
 

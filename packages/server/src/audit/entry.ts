@@ -1,0 +1,89 @@
+import { QuickScaleError } from '@quickscale/tenancy'
+import type { FastifyRequest } from 'fastify'
+import { type Generated, sql } from 'kysely'
+import type { Caller } from '../http/access.ts'
+import type { Database } from '../http/database.ts'
+import { ProblemError } from '../http/problem-error.ts'
+
+/** What happened in the end: nothing of what was refused or has failed. */
+export type Outcome = 'done' | 'refused' | 'failed'
+
+interface AuditTable {
+  id: Generated<string>
+  at: Generated<Date>
+  actor: string
+  credential: string
+  impersonator: string | null
+  action: string
+  entity: string | null
+  request_id: string
+  outcome: Outcome
+  code: string | null
+}
+
+declare module '@quickscale/tenancy/fastify' {
+  interface TenantTables {
+    audit_log: AuditTable
+  }
+}
+
+/** A route, as far as the log names it. */
+interface Named {
+  readonly method: string
+  readonly path: string
+}
+
+/** One line of the log: ids and words of ours, nothing that a caller wrote, no secret. */
+export type AuditEntry = Omit<AuditTable, 'id' | 'at'>
+
+/** Whether a route's requests are written down: whatever may change something. */
+export function isAudited({ method }: Pick<Named, 'method'>): boolean {
+  return method !== 'GET'
+}
+
+/** The entry of a request that was done. */
+export function describeRequest(request: FastifyRequest, route: Named, caller: Caller | null): AuditEntry {
+  return {
+    actor: caller?.id ?? 'nobody',
+    credential: caller?.kind ?? 'none',
+    impersonator: caller?.impersonator ?? null,
+    action: `${route.method} ${route.path}`,
+    entity: idIn(request.params),
+    request_id: request.id,
+    outcome: 'done',
+    code: null,
+  }
+}
+
+/** The same of one that was not. */
+export function withFailure(entry: AuditEntry, error: unknown): AuditEntry {
+  const known = error instanceof ProblemError || error instanceof QuickScaleError
+  const refused = known ? error.status < 500 : isViolation(error)
+  return { ...entry, outcome: refused ? 'refused' : 'failed', code: known ? error.code : null }
+}
+
+/** The record that an answer is, when the request did not name one. */
+export function withAnswer(entry: AuditEntry, answer: unknown): AuditEntry {
+  return { ...entry, entity: entry.entity ?? idIn(answer) }
+}
+
+export async function insertEntry(db: Database, entry: AuditEntry): Promise<void> {
+  const { actor, credential, impersonator, action, entity, request_id, outcome, code } = entry
+  await sql`insert into audit_log (actor, credential, impersonator, action, entity, request_id, outcome, code)
+    values (${actor}, ${credential}, ${impersonator}, ${action}, ${entity}, ${request_id}, ${outcome}, ${code})`.execute(
+    db,
+  )
+}
+
+const ENTITY_LENGTH_MAX = 200
+
+function idIn(value: unknown): string | null {
+  const { id, user_id, host } = Object(value)
+  const found = [id, user_id, host].find((each) => typeof each === 'string')
+  return found?.slice(0, ENTITY_LENGTH_MAX) ?? null
+}
+
+/** A rule of the data that the database enforces. */
+function isViolation(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^23...$/.test(String(error.code))
+}

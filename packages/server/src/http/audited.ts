@@ -1,0 +1,134 @@
+import type { TenantHandle } from '@quickscale/tenancy'
+import type { TenantTables } from '@quickscale/tenancy/fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import pg from 'pg'
+import type { Addition, PlatformLog } from '../audit/control-plane.ts'
+import { type AuditEntry, describeRequest, insertEntry, withAnswer, withFailure } from '../audit/entry.ts'
+import { limits } from '../limits.ts'
+import { answerOnce } from './idempotency.ts'
+import { openLate } from './late-transaction.ts'
+import { admitted } from './require-access.ts'
+import type { InApplication, InTenant, Route } from './route.ts'
+
+// A request that may change something is one transaction in its tenant's place, which ends with its line in the audit log: what
+// is not written down has not happened. What a request changes beside the catalog is another database's; its line follows.
+
+type TenantRoute = Extract<Route, { scope: 'tenant' }>
+
+/** Handles a request of a tenant that may change something. */
+export async function changeAudited(
+  inTenant: InTenant,
+  route: TenantRoute,
+  platformLog: PlatformLog,
+): Promise<unknown> {
+  const { request, caller, tenant } = inTenant
+  const entry = describeRequest(request, route, caller)
+  try {
+    if (route.method === 'POST' && request.headers['idempotency-key'] !== undefined) {
+      return await answerOnce(inTenant, async (db) => {
+        const answer = await route.handle({ ...inTenant, db, inTransaction: (work) => work(db) })
+        await insertEntry(db, withAnswer(entry, answer))
+        return answer
+      })
+    }
+    return await change(inTenant, route, entry, platformLog)
+  } catch (error) {
+    await noteFailure(tenant, withFailure(entry, error), { request, platformLog })
+    throw error
+  }
+}
+
+async function change(
+  inTenant: InTenant,
+  route: TenantRoute,
+  entry: AuditEntry,
+  platformLog: PlatformLog,
+): Promise<unknown> {
+  const { tenant, reply } = inTenant
+  for (let attempt = 1; ; attempt += 1) {
+    const late = openLate(tenant)
+    const { db } = late
+    try {
+      const answer = await route.handle({
+        ...inTenant,
+        db,
+        inTransaction: (work, options = {}) => {
+          late.choose(options)
+          return work(db)
+        },
+      })
+      const done = withAnswer(entry, answer)
+      if (late.begun) {
+        await insertEntry(db, done)
+        await late.commit()
+      } else await noteAfter(tenant, done, platformLog)
+      return finish(reply, answer)
+    } catch (error) {
+      await late.rollback()
+      if (!isConflict(error) || attempt >= limits.requestAttemptsMax) throw error
+    }
+  }
+}
+
+/** Of a change beside the catalog: in the tenant's log, or, if it may not be entered any more, beside the catalog too. */
+async function noteAfter(
+  tenant: Pick<TenantHandle<TenantTables>, 'key' | 'kysely'>,
+  entry: AuditEntry,
+  platformLog: PlatformLog,
+): Promise<void> {
+  try {
+    await insertEntry(tenant.kysely, entry)
+  } catch {
+    await platformLog(entry, { tenantId: tenant.key })
+  }
+}
+
+interface Whereabouts {
+  readonly request: FastifyRequest
+  readonly platformLog: PlatformLog
+}
+
+/** Of what was not done. Whoever asked hears why that was, whether or not it can be written down. */
+export async function noteFailure(
+  tenant: Pick<TenantHandle<TenantTables>, 'key' | 'kysely'>,
+  entry: AuditEntry,
+  { request, platformLog }: Whereabouts,
+): Promise<void> {
+  if (admitted(request).standing === null) return
+  await noteAfter(tenant, entry, platformLog).catch((error: unknown) =>
+    request.log.warn({ err: error }, 'a refusal was not written down'),
+  )
+}
+
+/** Handles a request outside of tenants that may change something. */
+export async function auditOutside(
+  request: FastifyRequest,
+  route: Route,
+  work: (audit: InApplication['audit']) => Promise<unknown>,
+  { platformLog }: { readonly platformLog: PlatformLog },
+): Promise<unknown> {
+  const entry = describeRequest(request, route, admitted(request).caller)
+  let addition: Addition = {}
+  const add = (further: Addition) => {
+    addition = { ...addition, ...further }
+  }
+  try {
+    const answer = await work(add)
+    await platformLog(withAnswer(entry, answer), addition)
+    return answer
+  } catch (error) {
+    await platformLog(withFailure(entry, error), addition).catch((failure: unknown) =>
+      request.log.warn({ err: failure }, 'a refusal was not written down'),
+    )
+    throw error
+  }
+}
+
+export function finish(reply: FastifyReply, value: unknown): unknown {
+  return value === undefined ? reply.send() : value
+}
+
+/** Serialization failures, deadlocks, and prepared statements that a migration has overtaken: another attempt may succeed. */
+function isConflict(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && ['40001', '40P01', '0A000', '26000'].includes(error.code ?? '')
+}
