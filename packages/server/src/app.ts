@@ -132,6 +132,7 @@ function createServices(app: FastifyInstance, options: AppOptions, jobs: Jobs): 
     origins: new Set([new URL(baseUrl).origin, ...origins]),
     log: app.log,
     beforeDeletion: [],
+    beforeAdding: [],
     gauges: new Map(),
     closing: closing.signal,
     deriveSecret: (purpose) => Buffer.from(deriveKey(secret, purpose)).toString('base64url'),

@@ -293,6 +293,46 @@ describe.each([
   })
 })
 
+describe('an organization that has all that its plan has', () => {
+  it('gets no more of it, whoever was invited before', async () => {
+    const [eve, joe] = [
+      await makePerson(installation.tenancy, 'Eve'),
+      await makePerson(installation.tenancy, 'Joe'),
+    ]
+    const claim = (host: string) => ask(ann, 'POST', '/t/uses/domains', { host })
+    for (let time = 0; time < 2; time += 1) expect((await claim('a.example.com')).status).toBe(201)
+    const second = await claim('b.example.com')
+    expect([second.status, second.body.code]).toEqual([402, 'QUOTA_EXCEEDED'])
+    const invite = ({ email }: TestPerson) =>
+      ask(ann, 'POST', '/t/uses/invitations', { email, role: 'member' })
+    const tokens: string[] = []
+    for (const person of [eve, joe]) {
+      expect((await invite(person)).status).toBe(201)
+      const mail = (await readMails()).find((each) => each.includes(`To: ${person.email}\n`))
+      tokens.push(/token=(\S+)/.exec(mail ?? '')?.[1] ?? '')
+    }
+    const accept = (person: TestPerson, token = '') => ask(person, 'POST', '/invitations/accept', { token })
+    expect((await accept(eve, tokens[0])).status).toBe(200)
+    const late = await accept(joe, tokens[1])
+    expect([late.status, late.body.code]).toEqual([402, 'QUOTA_EXCEEDED'])
+    expect((await invite(ben)).status).toBe(402)
+    const { body } = await ask(ann, 'GET', '/t/uses/billing/usage')
+    expect(body.items).toContainEqual({
+      name: 'members',
+      kind: 'count',
+      used: 2,
+      soft: 1,
+      hard: 2,
+      warning: true,
+    })
+  })
+})
+
+async function readMails(): Promise<string[]> {
+  const names = await readdir(installation.outbox)
+  return await Promise.all(names.map((name) => readFile(joinPath(installation.outbox, name), 'utf8')))
+}
+
 describe('owners', () => {
   it('are warned of a quota once a month, however often it is used', async () => {
     await installation.restart()

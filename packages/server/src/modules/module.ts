@@ -34,6 +34,8 @@ export interface Services {
   readonly log: FastifyBaseLogger
   /** Asked before a user deletes their account; each may throw a refusal. */
   readonly beforeDeletion: ((userId: string) => Promise<void>)[]
+  /** Asked before a tenant gets more of what a gauge counts; each may throw a refusal. */
+  readonly beforeAdding: ((tenantId: string, gauge: string) => Promise<void>)[]
   /** What of a tenant can be counted, by name; each module adds its own. */
   readonly gauges: Map<string, Gauge>
   /** Aborted when the server begins to end: work beside the requests has to stop where it can go on later. */

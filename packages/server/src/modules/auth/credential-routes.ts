@@ -7,6 +7,7 @@ import { ProblemError } from '../../http/problem-error.ts'
 import { applicationRoute, type Route, tenantRoute } from '../../http/route.ts'
 import { limits } from '../../limits.ts'
 import type { Services } from '../module.ts'
+import { assertRoom } from '../room.ts'
 import { createKey, deleteKey, listKeys } from './api-keys.ts'
 import type { BetterAuth } from './better-auth.ts'
 import type { CredentialCache } from './identify.ts'
@@ -23,7 +24,11 @@ const unknownKey = () => new ProblemError(404, 'NOT_FOUND', 'No such API key')
 
 /** What stands for a caller where nobody can type a password. */
 export function credentialRoutes(services: Services, credentials: Credentials): readonly Route[] {
-  return [...keyRoutes(credentials), ...clientRoutes(credentials), ...tokenRoutes(services, credentials)]
+  return [
+    ...keyRoutes(credentials),
+    ...clientRoutes(services, credentials),
+    ...tokenRoutes(services, credentials),
+  ]
 }
 
 function keyRoutes({ db, cache }: Credentials): readonly Route[] {
@@ -60,7 +65,7 @@ function keyRoutes({ db, cache }: Credentials): readonly Route[] {
 }
 
 /** Clients of an organization: applications that act in it, and are nobody's. */
-function clientRoutes({ db, cache }: Credentials): readonly Route[] {
+function clientRoutes(services: Services, { db, cache }: Credentials): readonly Route[] {
   return [
     tenantRoute({
       method: 'GET',
@@ -77,9 +82,10 @@ function clientRoutes({ db, cache }: Credentials): readonly Route[] {
       access: 'admin',
       body: api.apiClientCreate,
       answers: { 201: api.apiKeyCreated },
-      handle: ({ here, body }) => {
+      handle: async ({ here, body }) => {
         const { tenantId, role } = here()
-        return createKey(db, { tenantId }, { ...body, role: lesser(body.role, role) })
+        await assertRoom(services, tenantId, 'api_clients')
+        return await createKey(db, { tenantId }, { ...body, role: lesser(body.role, role) })
       },
     }),
     tenantRoute({

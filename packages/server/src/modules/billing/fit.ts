@@ -1,7 +1,7 @@
 import { QuickScaleError } from '@quickscale/tenancy'
 import { ProblemError } from '../../http/problem-error.ts'
 import type { Services } from '../module.ts'
-import type { BillingPlan } from './options.ts'
+import type { BillingOptions, BillingPlan } from './options.ts'
 
 type Surroundings = Pick<Services, 'tenancy' | 'gauges'>
 
@@ -51,4 +51,22 @@ async function findObstacles({ tenancy }: Surroundings, tenantId: string, plan: 
       return [String(error.details?.reasons)]
     throw error
   }
+}
+
+/** Refuses one more of what the plan has no more of. @throws ProblemError `QUOTA_EXCEEDED` */
+export async function assertQuota(
+  { tenancy, gauges }: Surroundings,
+  { plans }: Pick<BillingOptions, 'plans'>,
+  tenantId: string,
+  quota: string,
+): Promise<void> {
+  const { plan } = await tenancy.tenants.get(tenantId)
+  const hard = plans[plan]?.quotas[quota]?.hard
+  const measure = gauges.get(quota)
+  if (hard === undefined || measure === undefined || (await measure(tenantId)) < hard) return
+  throw new ProblemError(
+    402,
+    'QUOTA_EXCEEDED',
+    `The plan ${plan} has ${hard} of ${quota}; choose another plan`,
+  )
 }

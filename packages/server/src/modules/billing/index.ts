@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { limits } from '../../limits.ts'
 import { defineModule } from '../module.ts'
+import { assertQuota } from './fit.ts'
 import { assertOptions, billingOptions } from './options.ts'
 import { paymentRoutes } from './payment-routes.ts'
 import { createManualProvider } from './provider.ts'
@@ -34,6 +35,7 @@ export const billing = defineModule({
         : createStripeProvider({ stripe: openStripe(stripe), db, options, appUrl: services.appUrl })
     const settler = new Settler({ ...services, db, options, provider })
     const billing = { services, db, options, provider, settler }
+    services.beforeAdding.push((tenantId, gauge) => assertQuota(services, options, tenantId, gauge))
     const rollUpUsage = async () => {
       await rollUp({ ...services, db })
       await reportUsage({ ...billing, log: services.log })

@@ -9,6 +9,7 @@ import { type InTenant, type Route, tenantRoute } from '../../http/route.ts'
 import { contains } from '../../http/search.ts'
 import { limits } from '../../limits.ts'
 import type { Services } from '../module.ts'
+import { assertRoom } from '../room.ts'
 import { type Picture, readPicture } from './pictures.ts'
 
 interface File {
@@ -28,7 +29,8 @@ const files: RawBuilder<File[]> = sql`(select json_agg(json_build_object('varian
 const columns = ['id', 'filename', 'alt', 'uploaded_by', files.as('files'), 'created_at'] as const
 
 /** Pictures: uploaded by members, kept in the tenant's own tables, seen by whoever knows their id. */
-export function mediaRoutes({ cursors }: Pick<Services, 'cursors'>): readonly Route[] {
+export function mediaRoutes(services: Pick<Services, 'cursors' | 'beforeAdding'>): readonly Route[] {
+  const { cursors } = services
   const one = { path: '/media/:id', params: idParameters } as const
   return [
     tenantRoute({
@@ -40,7 +42,10 @@ export function mediaRoutes({ cursors }: Pick<Services, 'cursors'>): readonly Ro
       bodyBytesMax: limits.pictureBytesMax,
       query: api.mediaUpload,
       answers: { 201: api.media },
-      handle: upload,
+      handle: async (input) => {
+        await assertRoom(services, input.here().tenantId, 'picture_bytes')
+        return await upload(input)
+      },
     }),
     tenantRoute({
       method: 'GET',

@@ -8,12 +8,14 @@ import type { TeamsTables } from './tables.ts'
 interface Surroundings {
   readonly db: Kysely<TeamsTables>
   readonly dnsServers: readonly string[]
+  /** Refuses a new one where there is no room. */
+  beforeAdding(tenantId: string): Promise<void>
   /** Forgets what is remembered of a host name. */
   forget(host: string): void
 }
 
 /** Host names of an organization. */
-export function domainRoutes({ db, dnsServers, forget }: Surroundings): readonly Route[] {
+export function domainRoutes({ db, dnsServers, forget, beforeAdding }: Surroundings): readonly Route[] {
   const resolver = createResolver(dnsServers)
   return [
     tenantRoute({
@@ -31,7 +33,7 @@ export function domainRoutes({ db, dnsServers, forget }: Surroundings): readonly
       access: 'admin',
       body: api.domainCreate,
       answers: { 201: api.domain },
-      handle: ({ here, body }) => claimDomain(db, here().tenantId, body.host),
+      handle: ({ here, body }) => claimDomain(db, here().tenantId, body.host, beforeAdding),
     }),
     tenantRoute({
       method: 'POST',

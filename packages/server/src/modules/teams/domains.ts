@@ -27,8 +27,18 @@ export async function listDomains(db: Db, tenantId: string) {
   return (await query.execute()).map(describe)
 }
 
-/** Claims a host name; claiming it again changes nothing. @throws ProblemError `TOO_MANY_DOMAINS` */
-export async function claimDomain(db: Db, tenantId: string, host: string) {
+/**
+ * Claims a host name; claiming it again changes nothing.
+ *
+ * @param beforeAdding asked for one that is new
+ * @throws ProblemError `TOO_MANY_DOMAINS`
+ */
+export async function claimDomain(
+  db: Db,
+  tenantId: string,
+  host: string,
+  beforeAdding: (tenantId: string) => Promise<void>,
+) {
   const known = await listDomains(db, tenantId)
   const own = known.find((each) => each.host === host)
   if (own !== undefined) return own
@@ -39,6 +49,7 @@ export async function claimDomain(db: Db, tenantId: string, host: string) {
       `An organization has at most ${limits.domainsMax} host names`,
     )
   }
+  await beforeAdding(tenantId)
   const token = randomBytes(TOKEN_BYTES).toString('base64url')
   const made = await db
     .insertInto('domain')

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { text } from '../../api/index.ts'
 import { defineModule } from '../module.ts'
+import { assertRoom } from '../room.ts'
 import { admitCaller } from './admit.ts'
 import { domainRoutes } from './domain-routes.ts'
 import { createHostDirectory, listDomains } from './domains.ts'
@@ -50,7 +51,12 @@ export const teams = defineModule({
       ...organizationRoutes(services, options),
       ...memberRoutes(services, db),
       ...invitationRoutes(services, db),
-      ...domainRoutes({ db, dnsServers: options.dnsServers, forget: hosts.forget }),
+      ...domainRoutes({
+        db,
+        dnsServers: options.dnsServers,
+        forget: hosts.forget,
+        beforeAdding: (tenantId) => assertRoom(services, tenantId, 'domains'),
+      }),
     ]
   },
 })

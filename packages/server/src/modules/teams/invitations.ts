@@ -5,6 +5,7 @@ import type { Person } from '../../http/gate.ts'
 import { ProblemError } from '../../http/problem-error.ts'
 import { limits } from '../../limits.ts'
 import type { Services } from '../module.ts'
+import { assertRoom } from '../room.ts'
 import type { TeamsTables } from './tables.ts'
 
 type Db = Kysely<TeamsTables>
@@ -27,15 +28,17 @@ export function listInvitations(db: Db, tenantId: string) {
 /**
  * Asks somebody by mail to become a member. Asked again, the earlier mail is void.
  *
- * @throws ProblemError `ROLE_INSUFFICIENT` for a role above the caller's, `TOO_MANY_INVITATIONS`
+ * @throws ProblemError `ROLE_INSUFFICIENT` for a role above the caller's, `TOO_MANY_INVITATIONS`, `QUOTA_EXCEEDED`
  */
 export async function invite(
-  { mailer, tenancy, appUrl }: Services,
+  services: Services,
   db: Db,
   standing: Standing & { readonly by: string | null },
   { email, role }: { readonly email: string; readonly role: Role },
 ) {
+  const { mailer, tenancy, appUrl } = services
   if (!reaches(standing.role, role)) throw forbidden(role)
+  await assertRoom(services, standing.tenantId, 'members')
   if ((await listInvitations(db, standing.tenantId)).length >= limits.invitationsMax) {
     throw new ProblemError(
       409,
@@ -79,9 +82,10 @@ export async function revoke(db: Db, tenantId: string, id: string): Promise<bool
  * Makes whom an invitation was sent to a member. Whoever else has the token gets nothing: the address must be theirs.
  *
  * @returns id of the tenant
- * @throws ProblemError `INVITATION_INVALID`, `EMAIL_DIFFERS`, `ALREADY_MEMBER`
+ * @throws ProblemError `INVITATION_INVALID`, `EMAIL_DIFFERS`, `ALREADY_MEMBER`, `QUOTA_EXCEEDED`
  */
-export async function accept({ tenancy, deliveries }: Services, db: Db, person: Person, token: string) {
+export async function accept(services: Services, db: Db, person: Person, token: string) {
+  const { tenancy, deliveries } = services
   const tenantId = await db.transaction().execute(async (transaction) => {
     const found = await transaction
       .selectFrom('invitation')
@@ -99,6 +103,7 @@ export async function accept({ tenancy, deliveries }: Services, db: Db, person: 
     }
     const known = await tenancy.members.find(found.tenant_id, person.id)
     if (known?.active) throw new ProblemError(409, 'ALREADY_MEMBER', 'You are a member already')
+    await assertRoom(services, found.tenant_id, 'members')
     const { id: userId, name, email } = person
     await tenancy.members.put(found.tenant_id, { userId, name, email, role: found.role })
     await transaction.deleteFrom('invitation').where('id', '=', found.id).execute()
