@@ -98,6 +98,10 @@ export const limits = {
   jobRescueMs: 5_000,
   /** How far back a moment that was missed is made up for. */
   cronCatchUpMs: 32 * 86_400_000,
+  /** The same where a job has never been due before: it may be new. */
+  cronFirstMs: 3_600_000,
+  /** How long a job that was given up is kept. */
+  jobFailuresKeptMs: 90 * 86_400_000,
   /** Pause before a worker starts anew that could not start, or has failed. */
   workerRestartMs: 5_000,
 } as const

@@ -46,6 +46,15 @@ export async function insertJob(db: Database, { name, payload, key, runAt }: New
   return rows[0]?.id ?? null
 }
 
+/** A job that comes by the clock; none while an earlier one waits, for its first time or for another one. */
+export async function insertClockJob(db: Database, name: string): Promise<void> {
+  const key = `clock ${name}`
+  await sql`
+    insert into job (name, payload, key) select ${name}, '{}', ${key}
+     where not exists (select from job where key = ${key} and failed_at is null)
+    on conflict do nothing`.execute(db)
+}
+
 /** Begins the job that is due for longest. */
 export async function beginJob(db: Database): Promise<BegunJob | null> {
   const { rows } = await sql<BegunJob>`
@@ -85,6 +94,13 @@ export async function failJob(
   const pauseMs = Math.min(limits.jobPauseMs * 2 ** (attempts - 1), limits.jobPauseMsMax)
   await sql`update job set run_at = now() + ${pauseMs} * interval '1 millisecond', error = ${text}
     where id = ${id}`.execute(db)
+}
+
+/** Jobs that were given up long ago, and that nobody has looked after. */
+export async function forgetFailures(db: Database): Promise<void> {
+  await sql`delete from job where failed_at < now() - ${limits.jobFailuresKeptMs} * interval '1 millisecond'`.execute(
+    db,
+  )
 }
 
 /**

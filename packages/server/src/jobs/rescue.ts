@@ -79,11 +79,16 @@ export class Rescue {
       client.release(true)
       this.request()
     }
+    this.#client = client
     client.on('error', lose)
     client.on('end', lose)
-    for (const id of this.#own)
-      await client.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [LOCK_SPACE + id])
-    this.#client = client
+    try {
+      for (const id of this.#own)
+        await client.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [LOCK_SPACE + id])
+    } catch (error) {
+      lose()
+      throw error
+    }
     return client
   }
 }

@@ -5,6 +5,9 @@ export interface Bounds {
   readonly timeoutMs: number
 }
 
+/** What the worker itself has to say of a job. */
+export class JobError extends Error {}
+
 /** Waits for work no longer than it may go on; work that does not heed its signal goes on unheeded. */
 export async function runWithin(
   { stopping, timeoutMs }: Bounds,
@@ -16,8 +19,8 @@ export async function runWithin(
     controller.abort(reason)
     reject(reason)
   }
-  const onStop = () => end(new Error('The process is about to end'))
-  const timer = setTimeout(() => end(new Error(`It took longer than ${timeoutMs} ms`)), timeoutMs)
+  const onStop = () => end(new JobError('The process is about to end'))
+  const timer = setTimeout(() => end(new JobError(`It took longer than ${timeoutMs} ms`)), timeoutMs)
   stopping.addEventListener('abort', onStop)
   if (stopping.aborted) onStop()
   // Nobody waits for it when the work is done.

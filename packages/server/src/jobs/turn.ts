@@ -1,6 +1,7 @@
-import type { Tenancy } from '@quickscale/tenancy'
+import { QuickScaleError, type Tenancy } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyBaseLogger } from 'fastify'
+import { ProblemError } from '../http/problem-error.ts'
 import { limits } from '../limits.ts'
 import type { TenantJob } from './job.ts'
 import { isClosed, isGone } from './jobs.ts'
@@ -9,13 +10,14 @@ import {
   beginJob,
   failJob,
   finishJob,
+  forgetFailures,
   giveBackJob,
-  insertJob,
+  insertClockJob,
   nextDue,
   noteOccurrence,
 } from './place.ts'
 import type { Queue } from './queue.ts'
-import { runWithin } from './run-within.ts'
+import { JobError, runWithin } from './run-within.ts'
 
 // A tenant's jobs are rows of its place. A turn takes one after the other; when it is over, or its time is, the tenant goes to
 // the end of the line. Whoever is killed in between leaves the row as it is: begun once more, and still due.
@@ -45,6 +47,7 @@ export async function takeTurn(
       if (begun === null) break
       await runJob(surroundings, tenantId, begun, signal)
     }
+    await forgetFailures(db)
     const due = await nextDue(db)
     if (due !== null) await queue.wakeAt(tenantId, due > new Date() ? due : new Date())
   } catch (error) {
@@ -66,9 +69,9 @@ async function runJob(
   const own = tenancy.tenant(tenantId).kysely
   const attemptsMax = job?.attemptsMax ?? limits.jobRetries
   try {
-    if (job === undefined) throw new Error(`No module has a job ${name}`)
+    if (job === undefined) throw new JobError(`No module has a job ${name}`)
     // It was begun that often and has never come to an end: it kills whoever runs it.
-    if (attempt > attemptsMax) throw new Error('The process ended each time that it ran')
+    if (attempt > attemptsMax) throw new JobError('The process ended each time that it ran')
     const payload = job.payload.parse(begun.payload)
     const tenant = tenancy.tenant(tenantId, { actor: { id: `job:${id}`, role: 'job' } })
     await runWithin({ stopping, timeoutMs: job.timeoutMs }, (signal) =>
@@ -84,17 +87,27 @@ async function runJob(
       }),
     )
   } catch (error) {
-    if (isClosed(error) || isGone(error)) throw error
+    // Of this tenant or of another one that the job has asked for: if it is this one, the place will say so.
     if (stopping.aborted) {
       await giveBackJob(own, id)
       return
     }
     log.warn({ err: error }, attempt >= attemptsMax ? 'a job is given up' : 'a job has failed')
-    const message = error instanceof Error ? error.message : String(error)
-    await failJob(own, { id, attempts: attempt }, { attemptsMax, error: message })
+    await failJob(own, { id, attempts: attempt }, { attemptsMax, error: reasonOf(error, id) })
     return
   }
   await finishJob(own, id)
+}
+
+async function isFirst(tenancy: TurnSurroundings['tenancy'], tenantId: string, at: Date): Promise<boolean> {
+  if (at.getTime() < Date.now() - limits.cronFirstMs) return false
+  return (await tenancy.tenants.get(tenantId)).createdAt <= at
+}
+
+/** For the admins of the tenant: what we say to callers. Whatever else went wrong may name hosts, or rows of others: it is logged. */
+function reasonOf(error: unknown, id: string): string {
+  const told = error instanceof ProblemError || error instanceof QuickScaleError || error instanceof JobError
+  return told ? error.message : `Something went wrong on our side; job ${id} names it in the log`
 }
 
 /** What came due by the clock, once each: even if many of its moments have passed. */
@@ -106,9 +119,9 @@ async function enqueueOccurrences(
     await tenancy.tenant(tenantId).transaction(async ({ kysely }) => {
       const before = await noteOccurrence(kysely, name, at)
       if (before === undefined) return
-      // A tenant that was not there yet has missed nothing.
-      if (before === null && (await tenancy.tenants.get(tenantId)).createdAt > at) return
-      await insertJob(kysely, { name, payload: '{}', key: `clock ${name}`, runAt: null })
+      // What came before the tenant or the job was there is not missed: only of a moment ago is it the first time.
+      if (before === null && !(await isFirst(tenancy, tenantId, at))) return
+      await insertClockJob(kysely, name)
     })
   }
 }

@@ -65,8 +65,8 @@ export class Worker {
         await this.#run(signal)
       } catch (error) {
         this.#surroundings.log.warn({ err: error }, 'the worker has failed, and starts anew')
-        await sleep(limits.workerRestartMs, undefined, { signal }).catch(() => undefined)
       }
+      await sleep(limits.workerRestartMs, undefined, { signal }).catch(() => undefined)
     }
   }
 
@@ -110,8 +110,9 @@ export class Worker {
       taskList: this.#tasks(pgPool),
       parsedCronItems: cronItems(jobs.filter((job) => job.scope === 'application')),
       logger: new Logger((scope) => (level, message, meta) => {
-        const write = level === 'error' ? 'warn' : 'debug'
-        log[write]({ part: 'graphile-worker', ...scope, ...meta }, message)
+        const write = level === 'error' || level === 'warning' ? 'warn' : 'debug'
+        // What else it tells has payloads in it.
+        log[write]({ part: 'graphile-worker', ...scope, err: meta?.error }, message)
       }),
     })
   }
@@ -135,8 +136,7 @@ export class Worker {
         await findForgotten(turn)
         const utils = await makeWorkerUtils({ pgPool })
         // Of tenants that have nothing to do.
-        await utils.cleanup({ tasks: ['GC_JOB_QUEUES'] })
-        await utils.release()
+        await utils.cleanup({ tasks: ['GC_JOB_QUEUES'] }).finally(() => utils.release())
       },
     }
     for (const job of jobs.filter((each) => each.scope === 'application')) {

@@ -34,7 +34,7 @@ export async function findObstacles(
     const found = await readTables(client, source.place.schemaName)
     return {
       tables: found,
-      rows: await countRows(client, source.place.schemaName, found, tenant.id, limits.moveShare),
+      rows: await countRows(client, source.place.schemaName, found, tenant.id, 1),
       obstacles: [
         ...(await findServerObstacles(client, source.place.database.server)),
         ...keyless(found),

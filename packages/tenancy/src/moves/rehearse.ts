@@ -179,9 +179,16 @@ export async function releaseLock(locker: pg.Client): Promise<void> {
  */
 async function unlessEnded<T>(asked: Promise<T>): Promise<T> {
   return await asked.catch((error: unknown) => {
-    const isEnded = isLockTimeout(error) || !(error instanceof pg.DatabaseError)
-    throw isEnded ? new Occupied('', { cause: error }) : error
+    throw isLockTimeout(error) || isConnectionLost(error) ? new Occupied('', { cause: error }) : error
   })
+}
+
+/** How the driver says that a connection has gone, or is gone. */
+function isConnectionLost(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    /^(Connection terminated|Client has encountered|Client was closed)/.test(error.message)
+  )
 }
 
 /** 55P03: the lock was not to be had; 25P04: the transaction took too long, and its connection is gone. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { QuickScaleError } from '@quickscale/tenancy'
 import { sql } from 'kysely'
 import { z } from 'zod'
 import { ProblemError } from '../../../src/http/problem-error.ts'
@@ -24,6 +25,9 @@ export const note = tenantJob({
   retries: 1,
   run: async ({ db, payload: { name, failures, ms }, attempt, id, signal }) => {
     await sleep(ms, undefined, { signal })
+    // First as if it had asked for another tenant, which is not there.
+    if (attempt <= failures && attempt === 1)
+      throw new QuickScaleError('TENANT_NOT_FOUND', { key: 'another' })
     if (attempt <= failures) throw new Error(`failed ${attempt}`)
     await db
       .insertInto('companies')
