@@ -2,6 +2,7 @@ import type { TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import pg from 'pg'
+import { carryEntry } from '../audit/carried.ts'
 import type { Addition, PlatformLog } from '../audit/control-plane.ts'
 import { type AuditEntry, describeRequest, insertEntry, withAnswer, withFailure } from '../audit/entry.ts'
 import { limits } from '../limits.ts'
@@ -31,11 +32,21 @@ export async function changeAudited(
         return answer
       })
     }
+    if (route.oneStatement === true && request.headers['if-match'] === undefined) {
+      return await changeAtOnce(inTenant, route, entry)
+    }
     return await change(inTenant, route, entry, platformLog)
   } catch (error) {
     await noteFailure(tenant, withFailure(entry, error), { request, platformLog })
     throw error
   }
+}
+
+async function changeAtOnce(inTenant: InTenant, route: TenantRoute, entry: AuditEntry): Promise<unknown> {
+  const carrying = carryEntry(inTenant.tenant, entry)
+  const answer = await route.handle({ ...inTenant, db: carrying.db })
+  if (!carrying.carried) throw new Error(`${entry.action} has written nothing`)
+  return finish(inTenant.reply, answer)
 }
 
 async function change(

@@ -23,6 +23,8 @@ export interface Resource<
   readonly change: z.ZodType<Change>
   readonly list: z.ZodType<Query>
   readonly sorts: Readonly<Record<string, SortColumn>>
+  /** `insert` and `update` are one statement each, which returns the `id`. @defaultValue false */
+  readonly oneStatement?: boolean
   /** @param query what the caller asked, for the filters of this list */
   readPage(db: Database, request: PageRequest, search: string | undefined, query: Query): Promise<Page<Item>>
   find(db: Database, id: string): Promise<Item | undefined>
@@ -96,10 +98,11 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change, Que
   resource: Resource<Item, Create, Change, Query>,
   access: Role,
 ): readonly Route[] {
-  const { name, item } = resource
+  const { name, item, oneStatement = false } = resource
   const one = { path: `/${name}/:id`, access, params: idParameters } as const
   return [
     tenantRoute({
+      oneStatement,
       method: 'POST',
       path: `/${name}`,
       summary: `Creates one of ${name}`,
@@ -114,6 +117,7 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change, Que
     }),
     tenantRoute({
       ...one,
+      oneStatement,
       method: 'PATCH',
       summary: `Changes one of ${name}`,
       body: resource.change,

@@ -28,6 +28,11 @@ interface Declaration<Params, Query, Body> {
   readonly params?: z.ZodType<Params>
   readonly query?: z.ZodType<Query>
   readonly body?: z.ZodType<Body>
+  /**
+   * Writes with one INSERT or UPDATE that returns the `id`, unless there is an If-Match: its line of the audit log goes with it.
+   * @defaultValue false: a transaction
+   */
+  readonly oneStatement?: boolean
   /** Bytes. @defaultValue 1 MiB */
   readonly bodyBytesMax?: number
   /** The body stays as the bytes that were sent, whatever they are: what is signed is checked before it is read. */

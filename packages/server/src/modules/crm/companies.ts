@@ -18,6 +18,7 @@ const columns = [
 
 export const companies = serveResource({
   name: 'companies',
+  oneStatement: true,
   item: api.company,
   create: api.companyCreate,
   change: api.companyChange,
