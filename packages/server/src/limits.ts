@@ -48,6 +48,8 @@ export const limits = {
   /** The pause after the first failure, and after many. */
   settlementPauseMs: 5_000,
   settlementPauseMsMax: 3_600_000,
+  /** The least time until a subscription is looked at again for what is to come, whatever this process takes the time to be. */
+  settlementRestMs: 1_000,
   /** How often a subscription is read from its provider though nothing was said of it. */
   providerReadMs: 21_600_000,
   /** How long the provider may take to answer, how often it is asked again, and how many subscriptions of one customer are read. */

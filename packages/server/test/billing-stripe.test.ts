@@ -6,7 +6,7 @@ import { billingOptions } from '../src/modules/billing/options.ts'
 import { openStripe } from '../src/modules/billing/stripe/client.ts'
 import { createStripeProvider } from '../src/modules/billing/stripe/provider.ts'
 import { verifyEvent } from '../src/modules/billing/stripe/webhook.ts'
-import type { BillingTables } from '../src/modules/billing/tables.ts'
+import type { BillingTables, Subscription } from '../src/modules/billing/tables.ts'
 import { reportUsage } from '../src/modules/billing/usage/report.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson } from './support/people.ts'
@@ -86,6 +86,17 @@ async function until(headers: Headers, slug: string, wanted: object): Promise<Bo
   }
   const { cookie: _, ...last } = await ask(headers, 'GET', `/t/${slug}/billing/subscription`)
   return expect.unreachable(`${JSON.stringify(last)} does not become ${JSON.stringify(wanted)}`)
+}
+
+/** Looks at how a subscription is kept until it is as it should be. */
+async function untilRow(tenantId: string, isSo: (row: Subscription) => boolean): Promise<void> {
+  const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+  const row = db.selectFrom('subscription').selectAll().where('tenant_id', '=', tenantId)
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    if (isSo(await row.executeTakeFirstOrThrow())) return
+    await sleep(20)
+  }
+  expect.unreachable(JSON.stringify(await row.executeTakeFirst()))
 }
 
 const strategyOf = async (slug: string) => (await installation.tenancy.tenants.placement(slug)).strategy
@@ -252,6 +263,42 @@ describe('an invoice that is not paid', () => {
     await send()
     await until(owner, 'closed', { status: 'active' })
     expect((await enter(owner, 'closed')).code).toBe('TENANT_SUSPENDED')
+  })
+})
+
+describe('an organization that is gone', () => {
+  it('has its subscription ended, and is left alone when Stripe says so', async () => {
+    const { paid } = await makePaying('gone', 'only')
+    const { id } = await installation.tenancy.tenants.get('gone')
+    await installation.tenancy.tenants.delete('gone')
+    stripe.state.renew(paid)
+    for (const status of ['active', 'canceled']) {
+      expect(paid.status).toBe(status)
+      await send()
+      await untilRow(
+        id,
+        ({ due_at, lease, hints, hints_seen }) => due_at === null && lease === null && hints === hints_seen,
+      )
+    }
+  })
+})
+
+describe('a settlement that fails', () => {
+  it('does not put off what was said meanwhile', async () => {
+    const { paid } = await makePaying('meanwhile', 'only')
+    const { id } = await installation.tenancy.tenants.get('meanwhile')
+    const read = `/v1/subscriptions?customer=${paid.customer}&status=all&limit=100`
+    stripe.failNext(read, 3)
+    stripe.state.renew(paid)
+    await send()
+    await untilRow(id, ({ lease }) => lease !== null)
+    stripe.state.renew(paid)
+    await send()
+    await untilRow(id, ({ lease, hints, hints_seen, due_at }) => {
+      const isPutOff = lease === null && hints !== hints_seen && Number(due_at) > Date.now()
+      expect(isPutOff).toBe(false)
+      return hints === hints_seen
+    })
   })
 })
 

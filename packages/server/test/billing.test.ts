@@ -2,7 +2,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Strategy } from '@quickscale/tenancy'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { buildApp, createFileMailer, defineApplication } from '../src/index.ts'
 import { addInterval, changesAt, DAY_MS, nextChange } from '../src/modules/billing/schedule.ts'
 import type { BillingTables, Changes, Subscription } from '../src/modules/billing/tables.ts'
@@ -162,6 +163,28 @@ describe('a trial', () => {
       'TRIAL_REFUSED',
     )
     expect((await ask(ann, 'POST', '/t/trying/billing/cancellation')).body.code).toBe('SUBSCRIPTION_NONE')
+  })
+
+  it('that is over is left alone for a while by a process whose clock is late', async () => {
+    const id = await makeOrganization('late', 'rls')
+    expect((await ask(ann, 'POST', '/t/late/billing/trial', { plan: 'only' })).status).toBe(200)
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 60_000 })
+    try {
+      await rewrite(id, { trial_until: new Date(Date.now() + 30_000) })
+      await installation.app.ready()
+      const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+      const row = db
+        .selectFrom('subscription')
+        .select(sql<boolean>`due_at > now()`.as('rests'))
+        .where('tenant_id', '=', id)
+      for (let attempt = 0; !(await row.executeTakeFirstOrThrow()).rests; attempt += 1) {
+        expect(attempt).toBeLessThan(200)
+        await sleep(10)
+      }
+    } finally {
+      vi.useRealTimers()
+    }
+    await installation.restart()
   })
 
   it('is refused of a plan that is not for trial', async () => {

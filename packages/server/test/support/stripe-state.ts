@@ -126,7 +126,7 @@ export class StripeState {
 
   endSubscription(id: string): object | null {
     const found = this.subscriptions.get(id)
-    if (found === undefined) return null
+    if (found === undefined || found.status === 'canceled') return null
     found.status = 'canceled'
     this.#tell('customer.subscription.deleted', found)
     return found

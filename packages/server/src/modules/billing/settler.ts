@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { limits } from '../../limits.ts'
 import type { Services } from '../module.ts'
 import { reasonOf, type Settling, settle } from './settle.ts'
@@ -88,19 +88,15 @@ export class Settler {
     }, limits.settlementLeaseMs / 3).unref()
     try {
       const { subscription, next } = await settle(this.#surroundings, claimed)
+      const rested = sql<Date>`greatest(${next}::timestamptz, now() + ${limits.settlementRestMs} * interval '1 millisecond')`
       await this.#ofLease(claimed)
-        .set((is) => ({
+        .set({
           ...free,
-          // Changed or spoken of since: it stays due.
-          due_at: is
-            .case()
-            .when(is.and([is('version', '=', subscription.version), is('hints', '=', is.ref('hints_seen'))]))
-            .then(next)
-            .else(is.ref('due_at'))
-            .end(),
+          due_at: unlessTouched(claimed, subscription, next && rested, 'due_at'),
+          hints_seen: claimed.hints,
           attempts: 0,
           failure: null,
-        }))
+        })
         .execute()
     } catch (error) {
       if (!closing.aborted)
@@ -121,9 +117,14 @@ export class Settler {
         ...(closing.aborted
           ? {}
           : {
-              due_at: sql<Date>`now() + ${pauseMs} * interval '1 millisecond'`,
-              attempts: claimed.attempts + 1,
-              failure: reason,
+              due_at: unlessTouched(
+                claimed,
+                claimed,
+                sql`now() + ${pauseMs} * interval '1 millisecond'`,
+                'due_at',
+              ),
+              attempts: unlessTouched(claimed, claimed, sql`${claimed.attempts + 1}::integer`, 'attempts'),
+              failure: unlessTouched(claimed, claimed, sql`${reason}::text`, 'failure'),
             }),
       })
       .execute()
@@ -134,6 +135,16 @@ export class Settler {
     const { db } = this.#surroundings
     return db.updateTable('subscription').where('tenant_id', '=', tenant_id).where('lease', '=', lease)
   }
+}
+
+/** What has been changed or spoken of since stays as that has left it. */
+function unlessTouched<T>(
+  { hints }: Subscription,
+  { version }: Subscription,
+  value: RawBuilder<unknown> | null,
+  column: 'due_at' | 'attempts' | 'failure',
+): RawBuilder<T> {
+  return sql<T>`case when version = ${version} and hints = ${hints} then ${value} else ${sql.ref(column)} end`
 }
 
 const leaseEnd = sql<Date>`now() + ${limits.settlementLeaseMs} * interval '1 millisecond'`
