@@ -37,7 +37,10 @@ process.once('message', async (order: HttpServerOrder) => {
   const ports: HttpServerPorts = {
     tenancy: await serve(tenancy, unlimited),
     plain: await serve(withPlain(tenancy, pool), unlimited),
-    limited: await serve(tenancy, { plans: { rls: { requestsPerSecond: 40, concurrent: 4 } } }),
+    limited: await serve(tenancy, {
+      windowSeconds: 1,
+      plans: { rls: { requestsPerSecond: 40, concurrent: 2 } },
+    }),
   }
   process.send?.(ports)
 })

@@ -96,16 +96,17 @@ function accountOf(body: unknown): string | null {
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url')
 
+/** Refusals of a window that are answered at once, at least. */
+const refusalsAtOnce = 10
 let paused = 0
 
 /**
- * Whoever goes on asking, twice as much as they may, is told so a moment later: a client that asks again when it is answered has
- * then done little harm. Bounded: beyond that nobody waits.
+ * Whoever goes on asking is told so a moment later: a client that asks again when it is answered has then done little harm. Bounded: beyond that nobody waits.
  */
 async function pauseBefore(refusal: RateLimiterRes, { points }: RateLimiterAbstract): Promise<void> {
   // Refused without having been counted, because the store is not asked again.
   const uncounted = refusal.consumedPoints === 0
-  if (!uncounted && refusal.consumedPoints <= 2 * points) return
+  if (!uncounted && refusal.consumedPoints <= points + Math.max(refusalsAtOnce, points / 10)) return
   if (paused >= limits.refusalsPausedMax) return
   paused += 1
   await sleep(limits.refusalPauseMs).finally(() => {
