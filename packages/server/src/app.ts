@@ -21,6 +21,7 @@ import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { Worker, type WorkerOptions, type WorkerSurroundings } from './jobs/worker.ts'
 import { createLimiter } from './limiting/limiter.ts'
 import type { LimitOptions } from './limiting/options.ts'
+import { Quotas } from './limiting/quotas.ts'
 import { limits } from './limits.ts'
 import type { Mailer } from './mail/mailer.ts'
 import type { Services } from './modules/module.ts'
@@ -85,6 +86,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     jobs,
     limiter: createLimiter(tenancy, options.limits),
     platformLog: createPlatformLog(tenancy),
+    quotas: services.quotas,
     resolution: createResolution(options.resolution ?? {}, services.gate),
   }
   mountRoutes(app, healthRoutes(app, { check: () => tenancy.tenants.list({ limit: 1 }) }), mount)
@@ -133,11 +135,17 @@ function createServices(app: FastifyInstance, options: AppOptions, jobs: Jobs): 
     log: app.log,
     beforeDeletion: [],
     beforeAdding: [],
-    gauges: new Map(),
+    ...createQuotas(app),
     closing: closing.signal,
     deriveSecret: (purpose) => Buffer.from(deriveKey(secret, purpose)).toString('base64url'),
     inBackground: createBackground(app),
   }
+}
+
+function createQuotas(app: FastifyInstance): Pick<Services, 'gauges' | 'quotas'> {
+  const gauges: Services['gauges'] = new Map()
+  const quotas = new Quotas(gauges, (passed) => app.log.warn(passed, 'a tenant has more than its soft limit'))
+  return { gauges, quotas }
 }
 
 function createBackground(app: FastifyInstance): Services['inBackground'] {

@@ -11,6 +11,13 @@ export const limits = {
   /** How long somebody who goes on asking waits for the refusal, and how many of these wait in one process. */
   refusalPauseMs: 1_000,
   refusalsPausedMax: 1_000,
+  /** How long what a tenant has is believed without counting it again: usually, and from this part of what it may have on. */
+  quotaMeasuredMs: 30_000,
+  quotaNearMs: 1_000,
+  quotaNear: 0.9,
+  /** How often it is said that a tenant has more than its soft limit; of how many tenants it is known what they have. */
+  quotaToldMs: 3_600_000,
+  quotasRemembered: 50_000,
   /** Delay of the event loop from which on requests are turned away. */
   eventLoopDelayMsMax: 2_000,
   /** Characters of an Idempotency-Key, and how long its answer is kept. */

@@ -3,7 +3,13 @@ import type { Strategy } from '@quickscale/tenancy'
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
-import { buildApp, createFileMailer, type LimitOptions } from '../src/index.ts'
+import {
+  type Application,
+  buildApp,
+  createFileMailer,
+  defineApplication,
+  type LimitOptions,
+} from '../src/index.ts'
 import { addressKey } from '../src/limiting/address.ts'
 import { type Answer, send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
@@ -45,7 +51,7 @@ const roomy: LimitOptions = {
 
 async function open(
   limits: LimitOptions,
-  trustProxy: { trustProxy?: string } = {},
+  options: { readonly application?: Application } = {},
 ): Promise<FastifyInstance> {
   return await buildApp({
     tenancy: installation.tenancy,
@@ -55,7 +61,7 @@ async function open(
     eventLoopDelayMsMax: 0,
     worker: false,
     limits: { ...roomy, ...limits },
-    ...trustProxy,
+    ...options,
   })
 }
 
@@ -306,6 +312,50 @@ describe('processes that count in PostgreSQL', () => {
     }
   })
 })
+
+describe.each(strategies)('a tenant under the %s strategy', (strategy) => {
+  const slug = noisy[strategy]
+  const make = (tenant = slug): InjectOptions => ({
+    method: 'POST',
+    url: `/t/${tenant}/contacts`,
+    headers: ann.headers,
+    payload: { first_name: 'A', last_name: 'B', email: 'a@example.test', company_id: companies.get(tenant) },
+  })
+  const companies = new Map<string, unknown>()
+  const billed = (quotas: object) => {
+    const prices = [{ amount: 100, currency: 'usd', interval: 'month' }]
+    const plans = { only: { quotas }, schema: { quotas, prices }, database: { quotas, prices } }
+    const billing = { plans, defaultPlan: 'only' }
+    return {
+      application: defineApplication({ modules: { crm: {}, blog: {}, auth: {}, teams: {}, billing } }),
+    }
+  }
+
+  it('has no more of what is counted than its plan allows, and its neighbour has all of its own', async () => {
+    app = await open({}, billed({ contacts: { hard: 3 } }))
+    for (const tenant of [slug, 'two']) {
+      const company = { method: 'POST', url: `/t/${tenant}/companies`, headers: ann.headers } as const
+      companies.set(tenant, (await send(app, { ...company, payload: { name: 'C' } })).body.id)
+      await installation.tenancy.tenant(tenant).kysely.deleteFrom('contacts').execute()
+    }
+    expect(count(await repeat(2, { ...make(), payload: {} }))).toEqual({ 400: 2 })
+    const answers = await repeat(7, make())
+    expect(count(answers)).toEqual({ 201: 3, 402: 4 })
+    expect(answers.find(({ status }) => status === 402)?.body.code).toBe('QUOTA_EXCEEDED')
+    expect(await readContacts(slug)).toBe(3)
+    if (slug !== 'two') expect(count(await repeat(3, make('two')))).toEqual({ 201: 3 })
+    const { kysely } = installation.tenancy.tenant(slug)
+    const first = kysely.selectFrom('contacts').select('id').limit(1)
+    await kysely.deleteFrom('contacts').where('id', '=', first).execute()
+    await expect.poll(async () => (await send(app, make())).status, { timeout: 20_000 }).toBe(201)
+    expect((await send(app, make())).status).toBe(402)
+  })
+})
+
+async function readContacts(slug: string): Promise<number> {
+  const { rows } = await installation.tenancy.tenant(slug).query('select count(*)::int as n from contacts')
+  return rows[0]?.n
+}
 
 describe('options that cannot be meant', () => {
   it.each<[object, string]>([

@@ -5,6 +5,7 @@ import type { PlatformLog } from '../audit/control-plane.ts'
 import { describeRequest, isAudited, withFailure } from '../audit/entry.ts'
 import type { Jobs } from '../jobs/jobs.ts'
 import type { Limiter } from '../limiting/limiter.ts'
+import type { Quotas } from '../limiting/quotas.ts'
 import { type Gatekeeper, unauthenticated } from './access.ts'
 import { auditOutside, changeAudited, finish, noteFailure } from './audited.ts'
 import { admitted, requireAccess } from './require-access.ts'
@@ -26,6 +27,7 @@ export interface MountOptions {
   readonly limiter: Limiter
   /** Where it is written down what happens outside of tenants. */
   readonly platformLog: PlatformLog
+  readonly quotas: Quotas
 }
 
 /** What the application needs of the engine to answer requests. */
@@ -89,7 +91,10 @@ function mountRoute(app: FastifyInstance, route: Route, prefix: string, options:
     handler: (request, reply) => {
       const { tenant } = admitted(request)
       const work = () => answer(request, reply, route, options)
-      return tenant === null ? work() : options.limiter.run(tenant, work)
+      if (tenant === null) return work()
+      const adding = () =>
+        route.adds === undefined ? work() : options.quotas.within(tenant, route.adds(request.body), work)
+      return options.limiter.run(tenant, adding)
     },
   })
 }

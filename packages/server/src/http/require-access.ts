@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { LimitedTenant } from '../limiting/limited-tenant.ts'
 import type { Limiter } from '../limiting/limiter.ts'
-import type { LimitedTenant } from '../limiting/rates.ts'
 import {
   type Caller,
   forbidden,

@@ -18,6 +18,8 @@ export interface Resource<
 > {
   /** The path segment: `contacts`. */
   readonly name: string
+  /** The gauge that counts them, if plans may allow a certain number only. */
+  readonly gauge?: string
   readonly item: z.ZodType<Item>
   readonly create: z.ZodType<Create>
   readonly change: z.ZodType<Change>
@@ -98,7 +100,7 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change, Que
   resource: Resource<Item, Create, Change, Query>,
   access: Role,
 ): readonly Route[] {
-  const { name, item, oneStatement = false } = resource
+  const { name, item, gauge, oneStatement = false } = resource
   const one = { path: `/${name}/:id`, access, params: idParameters } as const
   return [
     tenantRoute({
@@ -107,6 +109,7 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change, Que
       path: `/${name}`,
       summary: `Creates one of ${name}`,
       access,
+      ...(gauge !== undefined && { adds: () => ({ name: gauge, amount: 1 }) }),
       body: resource.create,
       answers: { 201: item },
       handle: async ({ db, body, request, reply, caller, standing }) => {

@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { Addition } from '../audit/control-plane.ts'
 import type { Enqueuing } from '../jobs/jobs.ts'
+import type { Growth } from '../limiting/quotas.ts'
 import type { Access, Caller, Role, Standing } from './access.ts'
 import type { Database } from './database.ts'
 
@@ -25,6 +26,8 @@ interface Declaration<Params, Query, Body> {
   readonly access: Access
   /** @defaultValue `read` for GET, else `write` */
   readonly rate?: RateClass
+  /** What the request adds to what the tenant has, of which its plan may allow a certain amount. @defaultValue nothing */
+  adds?(body: Body): Growth
   readonly params?: z.ZodType<Params>
   readonly query?: z.ZodType<Query>
   readonly body?: z.ZodType<Body>

@@ -1,7 +1,8 @@
 import type { Tenancy } from '@quickscale/tenancy'
 import { Lanes } from './lanes.ts'
+import type { LimitedTenant } from './limited-tenant.ts'
 import { type LimitOptions, limitsByPlan, parseLimits } from './options.ts'
-import { createRates, type LimitedTenant, type Rates } from './rates.ts'
+import { createRates, type Rates } from './rates.ts'
 import { openStore } from './store.ts'
 
 /** What requests may use. */

@@ -7,17 +7,12 @@ import { ProblemError } from '../http/problem-error.ts'
 import type { RateClass, Route } from '../http/route.ts'
 import { limits } from '../limits.ts'
 import { addressKey } from './address.ts'
+import type { LimitedTenant } from './limited-tenant.ts'
 import type { Limits, PlanLimits } from './options.ts'
 import type { MakeCounter } from './store.ts'
 
 /** How many requests one counts as. */
 const costs: Readonly<Record<RateClass, number>> = { free: 0, read: 1, write: 2, 'sign-in': 2, costly: 10 }
-
-/** The tenant that a request is about. */
-export interface LimitedTenant {
-  readonly id: string
-  readonly plan: string | null
-}
 
 interface Policy {
   /** As the headers call it. */

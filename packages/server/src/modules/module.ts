@@ -9,6 +9,7 @@ import type { ConstraintMeanings } from '../http/problem.ts'
 import type { Route } from '../http/route.ts'
 import type { Job } from '../jobs/job.ts'
 import type { Jobs } from '../jobs/jobs.ts'
+import type { Quotas } from '../limiting/quotas.ts'
 import type { Mailer } from '../mail/mailer.ts'
 
 /** Counts something that a tenant has at this moment. */
@@ -38,6 +39,8 @@ export interface Services {
   readonly beforeAdding: ((tenantId: string, gauge: string) => Promise<void>)[]
   /** What of a tenant can be counted, by name; each module adds its own. */
   readonly gauges: Map<string, Gauge>
+  /** What plans allow to have of it; routes say what they add with `adds`. */
+  readonly quotas: Quotas
   /** Aborted when the server begins to end: work beside the requests has to stop where it can go on later. */
   readonly closing: AbortSignal
   /** A secret of 32 bytes in base64url for one purpose, the same in every process. */

@@ -27,6 +27,7 @@ export const billing = defineModule({
   options: billingOptions,
   routes(services, options) {
     assertOptions(services, options)
+    for (const [plan, { quotas }] of Object.entries(options.plans)) services.quotas.define(plan, quotas)
     const db = services.tenancy.controlPlane.kysely<BillingTables>('billing')
     const { stripe } = options
     const provider =

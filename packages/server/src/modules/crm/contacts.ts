@@ -66,6 +66,7 @@ function matches(search: string): Expression<SqlBool> {
 
 export const contacts = serveResource({
   name: 'contacts',
+  gauge: 'contacts',
   oneStatement: true,
   item: api.contact,
   create: api.contactCreate,
