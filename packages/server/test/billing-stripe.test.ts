@@ -6,7 +6,7 @@ import { billingOptions } from '../src/modules/billing/options.ts'
 import { openStripe } from '../src/modules/billing/stripe/client.ts'
 import { createStripeProvider } from '../src/modules/billing/stripe/provider.ts'
 import { verifyEvent } from '../src/modules/billing/stripe/webhook.ts'
-import type { BillingTables, Subscription } from '../src/modules/billing/tables.ts'
+import type { BillingTables, Changes, Subscription } from '../src/modules/billing/tables.ts'
 import { reportUsage } from '../src/modules/billing/usage/report.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson } from './support/people.ts'
@@ -20,7 +20,13 @@ const usd = (amount: number, stripePrice: string) => [
 ]
 const plans = {
   rls: { quotas: { members: { hard: 5 } } },
-  only: { prices: usd(2900, 'price_only'), trialDays: 14 },
+  only: {
+    prices: [
+      ...usd(2900, 'price_only'),
+      { amount: 29_000, currency: 'usd', interval: 'year', stripePrice: 'price_only_year' },
+    ],
+    trialDays: 14,
+  },
   schema: { prices: usd(7900, 'price_schema') },
   database: { prices: usd(50_000, 'price_database') },
 }
@@ -135,16 +141,18 @@ describe('from sign-up to downgrade', () => {
     const trial = await ask(owner, 'POST', '/t/acme/billing/trial', { plan: 'only' })
     expect(trial).toMatchObject({ httpStatus: 200, status: 'trialing', plan: 'only' })
 
+    // Another plan than the one that is tried is paid for from the first day.
+    const other = await ask(owner, 'POST', '/t/acme/billing/checkout', { plan: 'schema' })
+    expect(stripe.state.sessions.get(String(other.url).split('/').at(-1) ?? '')?.trialEnd).toBeNull()
     const checkout = await ask(owner, 'POST', '/t/acme/billing/checkout', { plan: 'only' })
+    // Nobody pays twice.
+    expect(() => stripe.state.pay(String(other.url))).toThrow('nothing can be paid for')
     expect(checkout.url).toContain('https://checkout.stripe.test/')
     const paid = stripe.state.pay(String(checkout.url))
     // What was left of the trial stays free.
     expect(paid.trial_end).toBe(Math.floor(Date.parse(String(trial.trial_until)) / 1000))
     await sendShuffledAndReplayed(1)
     await until(owner, 'acme', { status: 'trialing', plan: 'only' })
-    stripe.state.renew(paid)
-    await sendShuffledAndReplayed(2)
-    await until(owner, 'acme', { status: 'active', plan: 'only' })
 
     const company = await ask(owner, 'POST', '/t/acme/companies', { name: 'Customer' })
     const upgraded = await ask(owner, 'POST', '/t/acme/billing/plan', { plan: 'database' })
@@ -152,6 +160,7 @@ describe('from sign-up to downgrade', () => {
       httpStatus: 202,
       change: { from: 'only', to: 'database', state: 'pending' },
     })
+    expect(paid.status).toBe('active')
     await sendShuffledAndReplayed(3)
     await until(owner, 'acme', { status: 'active', plan: 'database' })
     expect(await strategyOf('acme')).toBe('database')
@@ -182,12 +191,75 @@ describe('a plan that is paid for', () => {
     const refused = await ask(owner, 'POST', '/t/card/billing/plan', { plan: 'database' })
     stripe.state.declines = false
     expect([refused.httpStatus, refused.code]).toEqual([402, 'PAYMENT_FAILED'])
+    const year = { plan: 'only', interval: 'year' }
+    stripe.state.declines = true
+    expect((await ask(owner, 'POST', '/t/card/billing/plan', year)).code).toBe('PAYMENT_FAILED')
+    stripe.state.declines = false
+    const { id } = await installation.tenancy.tenants.get('card')
+    const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+    const row = db.selectFrom('subscription').selectAll().where('tenant_id', '=', id)
+    const before = await row.executeTakeFirstOrThrow()
+    // With another card; back; and once more: never an answer of before.
+    for (const interval of ['year', 'month', 'year']) {
+      const { httpStatus } = await ask(owner, 'POST', '/t/card/billing/plan', { plan: 'only', interval })
+      expect(httpStatus).toBe(200)
+      expect(paid.items.data[0]?.price.id).toBe(interval === 'year' ? 'price_only_year' : 'price_only')
+    }
+    expect(Number((await row.executeTakeFirstOrThrow()).plan_since)).toBeGreaterThan(
+      Number(before.plan_since),
+    )
     await until(owner, 'card', { status: 'active', plan: 'only' })
     expect(stripe.state.subscriptionsOf(paid.customer)).toHaveLength(1)
     expect(await ask(owner, 'POST', '/t/card/billing/cancellation')).toMatchObject({
       cancel_at: expect.any(String),
     })
     expect(paid.cancel_at_period_end).toBe(true)
+    // Ended where nobody has told us.
+    stripe.state.endSubscription(paid.id)
+    const late = await ask(owner, 'POST', '/t/card/billing/plan', { plan: 'only' })
+    expect([late.httpStatus, late.code]).toEqual([409, 'CONFLICT'])
+    await send()
+    await until(owner, 'card', { status: 'canceled', plan: 'rls' })
+  })
+
+  it('is paid for by one customer, whoever asks, and once, though two pages were paid for', async () => {
+    const { owner, paid } = await makePaying('twice', 'only')
+    const { id } = await installation.tenancy.tenants.get('twice')
+    const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+    const forget = (changes: Changes) =>
+      db.updateTable('subscription').set(changes).where('tenant_id', '=', id).execute()
+    // What the answers to these were was never written down.
+    await forget({ provider_subscription: null, customer: null })
+    const person = await makePerson(installation.tenancy, 'Second')
+    await join(installation.tenancy, 'twice', person, 'owner')
+    const again = await ask({ ...person.headers }, 'POST', '/t/twice/billing/checkout', { plan: 'only' })
+    expect([again.httpStatus, again.code]).toEqual([409, 'SUBSCRIPTION_EXISTS'])
+    await until(owner, 'twice', { status: 'active', plan: 'only' })
+    const session = stripe.state.makeSession({
+      customer: paid.customer,
+      line_items: { 0: { price: 'price_only_year' } },
+      subscription_data: { metadata: { tenant_id: id } },
+    })
+    const second = stripe.state.pay(String(Object(session).url))
+    Object.assign(second, { created: paid.created + 1 })
+    const sold = structuredClone({ ...paid, id: 'sub_elsewhere', metadata: {} })
+    stripe.state.subscriptions.set(sold.id, sold)
+    await send()
+    await until(owner, 'twice', { status: 'active', interval: 'year' })
+    expect([paid.status, second.status, sold.status]).toEqual(['canceled', 'active', 'active'])
+  })
+
+  it('follows from no price that is not sold here', async () => {
+    const { owner, paid } = await makePaying('custom', 'only')
+    const [item] = paid.items.data
+    if (item) item.price = { id: 'price_custom' }
+    stripe.state.renew(paid)
+    await send()
+    const { id } = await installation.tenancy.tenants.get('custom')
+    await untilRow(id, ({ failure }) => failure?.includes('price_custom') === true)
+    expect((await ask(owner, 'GET', '/t/custom/billing/subscription')).change).toMatchObject({
+      state: 'blocked',
+    })
   })
 
   it('is not had without paying', async () => {
@@ -271,6 +343,15 @@ describe('an organization that is gone', () => {
     const { paid } = await makePaying('gone', 'only')
     const { id } = await installation.tenancy.tenants.get('gone')
     await installation.tenancy.tenants.delete('gone')
+    const page = stripe.state.makeSession({
+      customer: paid.customer,
+      line_items: { 0: { price: 'price_only' } },
+    })
+    const second = stripe.state.pay(String(Object(page).url))
+    const open = stripe.state.makeSession({
+      customer: paid.customer,
+      line_items: { 0: { price: 'price_only' } },
+    })
     stripe.state.renew(paid)
     for (const status of ['active', 'canceled']) {
       expect(paid.status).toBe(status)
@@ -280,6 +361,8 @@ describe('an organization that is gone', () => {
         ({ due_at, lease, hints, hints_seen }) => due_at === null && lease === null && hints === hints_seen,
       )
     }
+    expect(second.status).toBe('canceled')
+    expect(() => stripe.state.pay(String(Object(open).url))).toThrow('nothing can be paid for')
   })
 })
 
@@ -313,6 +396,7 @@ describe('usage', () => {
       db,
       options: billingOptions.parse({ plans, meters }),
       appUrl: origin,
+      log: installation.app.log,
     })
     const report = () => reportUsage({ db, options: { meters }, provider, log: installation.app.log })
     const hour = new Date(Math.floor(Date.now() / 3_600_000) * 3_600_000)

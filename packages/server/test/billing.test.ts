@@ -163,6 +163,17 @@ describe('a trial', () => {
       'TRIAL_REFUSED',
     )
     expect((await ask(ann, 'POST', '/t/trying/billing/cancellation')).body.code).toBe('SUBSCRIPTION_NONE')
+    // Nor after the plan was had for money; and choosing it again is a choice.
+    const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+    const row = db.selectFrom('subscription').selectAll().where('tenant_id', '=', id)
+    const since: number[] = []
+    for (let time = 0; time < 2; time += 1) {
+      expect((await ask(ann, 'POST', '/t/trying/billing/plan', { plan: 'only' })).body.plan).toBe('only')
+      const { plan_since, trial_until } = await row.executeTakeFirstOrThrow()
+      since.push(plan_since.getTime())
+      expect(trial_until).not.toBeNull()
+    }
+    expect(since[1]).toBeGreaterThan(since[0] ?? 0)
   })
 
   it('that is over is left alone for a while by a process whose clock is late', async () => {

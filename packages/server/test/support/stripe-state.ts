@@ -10,6 +10,7 @@ export interface StripeSubscription {
   cancel_at: number | null
   cancel_at_period_end: boolean
   trial_end: number | null
+  readonly metadata: object
   items: { object: 'list'; data: { id: string; current_period_end: number; price: { id: string } }[] }
 }
 
@@ -42,6 +43,8 @@ interface Session {
   readonly customer: string
   readonly price: string
   readonly trialEnd: number | null
+  readonly metadata: object
+  status: 'open' | 'complete' | 'expired'
 }
 
 const MONTH_SECONDS = 30 * 86_400
@@ -67,8 +70,16 @@ export class StripeState {
     return made
   }
 
+  /** @returns null when there is no such customer */
+  changeCustomer(id: string, form: Form): object | null {
+    const found = this.customers.get(id)
+    if (found === undefined) return null
+    if (typeof form.email === 'string') found.email = form.email
+    return { ...found, object: 'customer' }
+  }
+
   makeSession(form: Form): object | null {
-    const { trial_end } = formOf(form.subscription_data)
+    const { trial_end, metadata } = formOf(form.subscription_data)
     const { price } = formOf(formOf(form.line_items)[0])
     const customer = String(form.customer)
     if (!this.customers.has(customer)) return null
@@ -78,8 +89,22 @@ export class StripeState {
       customer,
       price: String(price),
       trialEnd: trial_end === undefined ? null : Number(trial_end),
+      metadata: formOf(metadata),
+      status: 'open',
     })
     return { id, object: 'checkout.session', customer, url: `https://checkout.stripe.test/${id}` }
+  }
+
+  openSessionsOf(customer: string): readonly Session[] {
+    return [...this.sessions.values()].filter((each) => each.customer === customer && each.status === 'open')
+  }
+
+  /** @returns null when it cannot be paid for any more */
+  expireSession(id: string): object | null {
+    const found = this.sessions.get(id)
+    if (found?.status !== 'open') return null
+    found.status = 'expired'
+    return found
   }
 
   makePortal(form: Form): object | null {
@@ -109,12 +134,16 @@ export class StripeState {
   changeSubscription(id: string, form: Form): object | null {
     const found = this.subscriptions.get(id)
     const [item] = found?.items.data ?? []
-    if (found === undefined || item === undefined) return null
+    if (found === undefined || found.status === 'canceled' || item === undefined) return null
     const { price } = formOf(formOf(form.items)[0])
     if (typeof price === 'string' && price !== item.price.id) {
       if (this.declines) return new Error('Your card was declined.')
       item.price = { id: price }
       this.#invoice(found, 'paid')
+    }
+    if (form.trial_end === 'now') {
+      found.trial_end = seconds()
+      found.status = 'active'
     }
     if (form.cancel_at_period_end !== undefined) {
       found.cancel_at_period_end = form.cancel_at_period_end === 'true'
@@ -140,8 +169,9 @@ export class StripeState {
   /** Somebody pays on the page of a session. @param url what the application was given for it */
   pay(url: string): StripeSubscription {
     const session = this.sessions.get(url.split('/').at(-1) ?? '')
-    if (session === undefined) throw new Error(`no session ${url}`)
-    const { customer, price, trialEnd } = session
+    if (session?.status !== 'open') throw new Error(`nothing can be paid for at ${url}`)
+    session.status = 'complete'
+    const { customer, price, trialEnd, metadata } = session
     const made: StripeSubscription = {
       id: idOf('sub'),
       object: 'subscription',
@@ -151,6 +181,7 @@ export class StripeState {
       cancel_at: null,
       cancel_at_period_end: false,
       trial_end: trialEnd,
+      metadata,
       items: {
         object: 'list',
         data: [

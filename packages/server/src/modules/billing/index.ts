@@ -33,7 +33,13 @@ export const billing = defineModule({
     const provider =
       stripe === undefined
         ? createManualProvider(db, options)
-        : createStripeProvider({ stripe: openStripe(stripe), db, options, appUrl: services.appUrl })
+        : createStripeProvider({
+            ...services,
+            stripe: openStripe(stripe),
+            db,
+            options,
+            appUrl: services.appUrl,
+          })
     const settler = new Settler({ ...services, db, options, provider })
     const billing = { services, db, options, provider, settler }
     services.beforeAdding.push((tenantId, gauge) => assertQuota(services, options, tenantId, gauge))

@@ -65,16 +65,20 @@ export function createManualProvider(db: Db, { defaultPlan }: { readonly default
       const { interval, currency } = price
       const { period_ends_at } = subscription
       const goesOn = subscription.interval === interval && period_ends_at !== null
-      await changeSubscription(db, subscription, {
-        status: 'active',
-        plan,
-        interval,
-        currency,
-        trial_until: null,
-        cancel_at: null,
-        past_due_since: null,
-        period_ends_at: goesOn ? period_ends_at : addInterval(new Date(), interval),
-      })
+      await changeSubscription(
+        db,
+        subscription,
+        {
+          status: 'active',
+          plan,
+          interval,
+          currency,
+          cancel_at: null,
+          past_due_since: null,
+          period_ends_at: goesOn ? period_ends_at : addInterval(new Date(), interval),
+        },
+        { chooses: true },
+      )
     },
     async cancel(subscription) {
       const { status, period_ends_at } = subscription
@@ -83,6 +87,7 @@ export function createManualProvider(db: Db, { defaultPlan }: { readonly default
         db,
         subscription,
         paid ? { cancel_at: period_ends_at } : endedChanges({ defaultPlan }),
+        { chooses: true },
       )
     },
     end: async () => undefined,
@@ -99,5 +104,10 @@ export async function startTrial(
   days: number,
 ): Promise<Subscription> {
   const trial_until = new Date(Date.now() + days * DAY_MS)
-  return await changeSubscription(db, subscription, { status: 'trialing', plan, trial_until })
+  return await changeSubscription(
+    db,
+    subscription,
+    { status: 'trialing', plan, trial_until },
+    { chooses: true },
+  )
 }

@@ -4,6 +4,7 @@ import type { Services } from '../module.ts'
 import type { BillingOptions } from './options.ts'
 import type { Provider } from './provider.ts'
 import { changesAt, earliest, nextChange } from './schedule.ts'
+import { PriceUnknown } from './stripe/read.ts'
 import { changeSubscription } from './subscriptions.ts'
 import type { Changes, Db, Subscription } from './tables.ts'
 
@@ -137,7 +138,7 @@ class MoveUndone extends Error {}
 
 /** Why a tenant does not follow, in words for its owners; null when it is no affair of theirs. */
 export function reasonOf(error: unknown): string | null {
-  if (error instanceof MoveUndone) return error.message
+  if (error instanceof MoveUndone || error instanceof PriceUnknown) return error.message
   if (!(error instanceof QuickScaleError)) return null
   if (error.code === 'MOVE_REFUSED' || error.code === 'PLACEMENT_REFUSED')
     return String(error.details.reasons)

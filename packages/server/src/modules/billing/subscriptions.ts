@@ -20,7 +20,8 @@ export async function requireSubscription(db: Db, { id, plan }: Tenant): Promise
 }
 
 /**
- * Changes what was read, if it is still so, and has the tenant follow.
+ * Changes what was read, if it is still so, and has the tenant follow. A plan among the changes of somebody who `chooses`
+ * is chosen now, though it is the same one.
  *
  * @throws ProblemError `CONFLICT` when somebody else has changed it since
  */
@@ -28,8 +29,9 @@ export async function changeSubscription(
   db: Db,
   { tenant_id, version, plan }: Subscription,
   changes: Changes,
+  { chooses = false } = {},
 ): Promise<Subscription> {
-  const other = changes.plan !== undefined && changes.plan !== plan
+  const other = changes.plan !== undefined && (chooses || changes.plan !== plan)
   const changed = await db
     .updateTable('subscription')
     .set({
@@ -48,11 +50,21 @@ export async function changeSubscription(
   throw new ProblemError(409, 'CONFLICT', 'The subscription was changed at the same moment; try again')
 }
 
-/** The provider has something new to say of a subscription: it is to be read there. @param by a column that is unique */
-export async function hint(db: Db, by: 'tenant_id' | 'customer', value: string): Promise<void> {
+/** The provider has something new to say of a subscription: it is to be read there. @param by a column that is unique @param options `chooses`: its plan was chosen just now */
+export async function hint(
+  db: Db,
+  by: 'tenant_id' | 'customer',
+  value: string,
+  { chooses = false } = {},
+): Promise<void> {
   await db
     .updateTable('subscription')
-    .set({ hints: sql<string>`hints + 1`, due_at: sql<Date>`now()`, attempts: 0 })
+    .set({
+      hints: sql<string>`hints + 1`,
+      ...(chooses && { plan_since: sql<Date>`now()` }),
+      due_at: sql<Date>`now()`,
+      attempts: 0,
+    })
     .where(by, '=', value)
     .execute()
 }
@@ -72,6 +84,9 @@ export function describe(tenant: Tenant, subscription: Subscription | null) {
     cancel_at: subscription?.cancel_at ?? null,
     past_due_since: subscription?.past_due_since ?? null,
     suspended: subscription?.suspended_at != null,
-    change: plan === tenant.plan ? null : { from: tenant.plan, to: plan, state, reason: failure },
+    change:
+      plan === tenant.plan && failure === null
+        ? null
+        : { from: tenant.plan, to: plan, state, reason: failure },
   }
 }

@@ -41,7 +41,11 @@ export async function asking<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Whether there is no such object at Stripe. */
+/** Whether there is no such object at Stripe any more; a price that was never there is a mistake of ours. */
 export function isMissing(error: unknown): boolean {
-  return error instanceof Stripe.errors.StripeInvalidRequestError && error.code === 'resource_missing'
+  return (
+    error instanceof Stripe.errors.StripeInvalidRequestError &&
+    error.code === 'resource_missing' &&
+    !error.param?.includes('price')
+  )
 }

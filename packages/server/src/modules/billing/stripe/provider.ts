@@ -1,6 +1,6 @@
 import type Stripe from 'stripe'
 import { ProblemError } from '../../../http/problem-error.ts'
-import { limits } from '../../../limits.ts'
+import type { Services } from '../../module.ts'
 import type { BillingOptions } from '../options.ts'
 import type { Choice, Payer, Provider } from '../provider.ts'
 import { endedChanges } from '../schedule.ts'
@@ -8,7 +8,8 @@ import { changeSubscription, hint } from '../subscriptions.ts'
 import type { Db, Subscription } from '../tables.ts'
 import { asking, isMissing } from './client.ts'
 import { readInvoices } from './invoices.ts'
-import { changesFrom, chooseCurrent } from './read.ts'
+import { endLiving, expireSessions, listLiving } from './living.ts'
+import { changesFrom, findPrice } from './read.ts'
 
 // Stripe has the truth. What is asked of it here is written down nowhere but there, and read back by the settlement,
 // one at a time for each subscription, as is whatever else has changed it.
@@ -17,6 +18,7 @@ interface Surroundings {
   readonly stripe: Stripe
   readonly db: Db
   readonly options: BillingOptions
+  readonly log: Services['log']
   /** Of the pages that Stripe's lead back to. */
   readonly appUrl: string
 }
@@ -25,7 +27,7 @@ interface Surroundings {
 const TRIAL_MS_MIN = 48 * 3_600_000 + 60_000
 
 export function createStripeProvider(surroundings: Surroundings): Provider {
-  const { stripe, db, options } = surroundings
+  const { stripe, db, options, log } = surroundings
   return {
     checkout: (subscription, choice, payer) => openCheckout(surroundings, subscription, choice, payer),
     portal: (subscription) => openPortal(surroundings, subscription),
@@ -46,21 +48,27 @@ export function createStripeProvider(surroundings: Surroundings): Provider {
         await changeSubscription(db, subscription, endedChanges(options))
         return
       }
-      await asking(() => stripe.subscriptions.update(id, { cancel_at_period_end: true }))
+      await askingOf(surroundings, tenant_id, () =>
+        stripe.subscriptions.update(id, { cancel_at_period_end: true }),
+      )
       await hint(db, 'tenant_id', tenant_id)
     },
-    async end({ provider_subscription: id }) {
-      if (id === null) return
-      await stripe.subscriptions.cancel(id).catch((error: unknown) => {
-        if (!isMissing(error)) throw error
-      })
+    async end({ customer }) {
+      if (customer === null) return
+      // First what could still be paid for.
+      await expireSessions(stripe, customer)
+      await endLiving(stripe, await listLiving(stripe, customer))
     },
     async read(subscription) {
-      const { customer } = subscription
+      const { customer, tenant_id } = subscription
       if (customer === null) return null
-      const limit = limits.subscriptionsReadMax
-      const { data } = await stripe.subscriptions.list({ customer, status: 'all', limit })
-      return changesFrom(subscription, chooseCurrent(data), options)
+      const [current = null, ...older] = await listLiving(stripe, customer)
+      // Of two checkouts that were paid; what others have sold to the customer is no affair of ours.
+      const surplus = older.filter(({ metadata }) => metadata.tenant_id === tenant_id)
+      for (const { id } of surplus)
+        log.warn({ tenant: tenant_id, subscription: id }, 'a second subscription is ended at Stripe')
+      await endLiving(stripe, surplus)
+      return changesFrom(subscription, current, options)
     },
   }
 }
@@ -68,17 +76,26 @@ export function createStripeProvider(surroundings: Surroundings): Provider {
 async function openCheckout(
   surroundings: Surroundings,
   subscription: Subscription,
-  { price }: Choice,
+  { plan, price }: Choice,
   payer: Payer,
 ): Promise<string> {
-  const { stripe, appUrl } = surroundings
+  const { stripe, db, appUrl } = surroundings
   if (subscription.provider_subscription !== null) {
-    throw new ProblemError(409, 'SUBSCRIPTION_EXISTS', 'There is a subscription already; choose another plan')
+    throw subscriptionExists()
   }
   const customer = await requireCustomer(surroundings, subscription, payer)
   const { tenant_id, status, trial_until } = subscription
-  const isTrying = status === 'trialing' && (trial_until?.getTime() ?? 0) > Date.now() + TRIAL_MS_MIN
-  const session = await asking(() =>
+  await askingOf(surroundings, tenant_id, () => expireSessions(stripe, customer))
+  const living = await asking(() => listLiving(stripe, customer))
+  if (living.length > 0) {
+    await hint(db, 'tenant_id', tenant_id)
+    throw subscriptionExists()
+  }
+  const isTrying =
+    status === 'trialing' &&
+    plan === subscription.plan &&
+    (trial_until?.getTime() ?? 0) > Date.now() + TRIAL_MS_MIN
+  const session = await askingOf(surroundings, tenant_id, () =>
     stripe.checkout.sessions.create({
       mode: 'subscription',
       customer,
@@ -97,22 +114,27 @@ async function openCheckout(
   return session.url
 }
 
+const subscriptionExists = () =>
+  new ProblemError(409, 'SUBSCRIPTION_EXISTS', 'There is a subscription already; choose another plan')
+
 async function requireCustomer(
   { stripe, db }: Surroundings,
   subscription: Subscription,
   { name, email }: Payer,
 ): Promise<string> {
   if (subscription.customer !== null) return subscription.customer
-  const { tenant_id, version } = subscription
-  const made = await asking(() =>
-    stripe.customers.create(
-      { name, ...(email !== null && { email }), metadata: { tenant_id } },
-      // Asked twice for the same organization, there is one.
-      { idempotencyKey: `quickscale-customer-${tenant_id}-${version}-${email ?? ''}` },
-    ),
-  )
-  await changeSubscription(db, subscription, { customer: made.id })
-  return made.id
+  const { tenant_id } = subscription
+  const id = await asking(async () => {
+    const made = await stripe.customers.create(
+      { metadata: { tenant_id } },
+      // Asked twice for the same organization, there is one: the key and what goes with it are always the same.
+      { idempotencyKey: `quickscale-customer-${tenant_id}` },
+    )
+    await stripe.customers.update(made.id, { name, ...(email !== null && { email }) })
+    return made.id
+  })
+  await changeSubscription(db, subscription, { customer: id })
+  return id
 }
 
 async function openPortal(
@@ -128,29 +150,49 @@ async function openPortal(
 
 /** Paid for at once: unless the money comes, nothing changes. */
 async function changePrice(
-  { stripe, db }: Surroundings,
-  { tenant_id, provider_subscription: id, version }: Subscription,
-  { price }: Choice,
+  surroundings: Surroundings,
+  { tenant_id, provider_subscription: id }: Subscription,
+  { plan, price }: Choice,
 ): Promise<void> {
   if (id === null) {
     throw new ProblemError(402, 'CHECKOUT_REQUIRED', 'This plan has to be paid for: begin with a checkout')
   }
-  await asking(async () => {
+  const { stripe, db, options } = surroundings
+  await askingOf(surroundings, tenant_id, async () => {
     const current = await stripe.subscriptions.retrieve(id)
     const [item] = current.items.data
     if (item === undefined) throw new Error(`The subscription ${id} at Stripe has no item`)
-    await stripe.subscriptions.update(
-      id,
-      {
-        items: [{ id: item.id, price: stripePriceOf(price) }],
-        proration_behavior: 'always_invoice',
-        payment_behavior: 'error_if_incomplete',
-        cancel_at_period_end: false,
-      },
-      { idempotencyKey: `quickscale-change-${tenant_id}-${version}-${price.stripePrice}` },
-    )
+    const tried = findPrice(options.plans, item.price.id)?.plan
+    // No key of ours: what was refused, or chosen before, is asked for anew. The client has one for its own repetitions.
+    await stripe.subscriptions.update(id, {
+      items: [{ id: item.id, price: stripePriceOf(price) }],
+      proration_behavior: 'always_invoice',
+      payment_behavior: 'error_if_incomplete',
+      cancel_at_period_end: false,
+      // Free is the plan that is tried, and no other.
+      ...(current.status === 'trialing' && plan !== tried && { trial_end: 'now' as const }),
+    })
   })
-  await hint(db, 'tenant_id', tenant_id)
+  await hint(db, 'tenant_id', tenant_id, { chooses: true })
+}
+
+/**
+ * Asks about a subscription; one that has changed there meanwhile is read.
+ *
+ * @throws ProblemError `CONFLICT` when what it is about is not there any more
+ */
+async function askingOf<T>({ db }: Surroundings, tenantId: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await asking(work)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+    await hint(db, 'tenant_id', tenantId)
+    throw new ProblemError(
+      409,
+      'CONFLICT',
+      'The subscription has changed at Stripe at the same moment; try again',
+    )
+  }
 }
 
 function stripePriceOf({ stripePrice }: Choice['price']): string {

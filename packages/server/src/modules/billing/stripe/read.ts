@@ -13,15 +13,15 @@ const statuses: Partial<Record<Stripe.Subscription['status'], Subscription['stat
   paused: 'past_due',
 }
 
-/** The one that counts: the newest of those that live. */
-export function chooseCurrent(found: readonly Stripe.Subscription[]): Stripe.Subscription | null {
-  const [newest = null] = found
-    .filter(({ status }) => statuses[status] !== undefined)
-    .sort((a, b) => b.created - a.created)
-  return newest
+/** Those that live; the newest one, which counts, first. */
+export function livingOf(found: readonly Stripe.Subscription[]): Stripe.Subscription[] {
+  return found.filter(({ status }) => statuses[status] !== undefined).sort((a, b) => b.created - a.created)
 }
 
-/** @returns null when there is nothing, and was nothing */
+/** What is paid for is nothing that is sold here: no plan follows from it. */
+export class PriceUnknown extends Error {}
+
+/** @returns null when there is nothing, and was nothing @throws PriceUnknown */
 export function changesFrom(
   known: Subscription,
   found: Stripe.Subscription | null,
@@ -35,11 +35,16 @@ export function changesFrom(
   const [item] = found.items.data
   const cancelAt = found.cancel_at ?? (found.cancel_at_period_end ? item?.current_period_end : null)
   const bought = item && findPrice(plans, item.price.id)
+  if (bought === undefined) {
+    throw new PriceUnknown(`${found.id} at Stripe has the price ${item?.price.id}, which no plan has`)
+  }
   const owes = status === 'past_due'
   return {
     // Who has owed for too long goes on doing so.
     status: owes && known.status === 'unpaid' ? 'unpaid' : status,
-    ...(bought && { plan: bought.plan, interval: bought.price.interval, currency: bought.price.currency }),
+    plan: bought.plan,
+    interval: bought.price.interval,
+    currency: bought.price.currency,
     ...(found.trial_end !== null && { trial_until: momentOf(found.trial_end) }),
     period_ends_at: momentOf(item?.current_period_end ?? null),
     cancel_at: momentOf(cancelAt ?? null),
@@ -48,7 +53,10 @@ export function changesFrom(
   }
 }
 
-function findPrice(plans: BillingOptions['plans'], id: string): { plan: string; price: Price } | undefined {
+export function findPrice(
+  plans: BillingOptions['plans'],
+  id: string,
+): { plan: string; price: Price } | undefined {
   for (const [plan, { prices }] of Object.entries(plans)) {
     const price = prices.find(({ stripePrice }) => stripePrice === id)
     if (price !== undefined) return { plan, price }
