@@ -26,6 +26,7 @@ const plans = {
       { amount: 29_000, currency: 'usd', interval: 'year', stripePrice: 'price_only_year' },
     ],
     trialDays: 14,
+    quotas: { contacts: { hard: 1_000 } },
   },
   schema: { prices: usd(7900, 'price_schema') },
   database: { prices: usd(50_000, 'price_database') },
@@ -228,6 +229,13 @@ describe('a plan that is paid for', () => {
     const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
     const forget = (changes: Changes) =>
       db.updateTable('subscription').set(changes).where('tenant_id', '=', id).execute()
+    const settled = ({ due_at, lease, hints, hints_seen, provider_subscription, customer }: Subscription) =>
+      lease === null &&
+      hints === hints_seen &&
+      Number(due_at) > Date.now() &&
+      provider_subscription !== null &&
+      customer !== null
+    await untilRow(id, settled)
     // What the answers to these were was never written down.
     await forget({ provider_subscription: null, customer: null })
     const person = await makePerson(installation.tenancy, 'Second')
@@ -317,6 +325,11 @@ describe('an invoice that is not paid', () => {
     expect([rest.items, rest.next]).toEqual([[expect.objectContaining({ status: 'paid' })], null])
     expect((await ask(owner, 'GET', '/t/owing/billing/invoices?after=in_nobody')).httpStatus).toBe(404)
     expect((await ask(owner, 'POST', '/t/owing/billing/portal')).httpStatus).toBe(200)
+    // Neither what only its own tables know is asked, nor are they where an answer is kept.
+    const again = { ...owner, 'idempotency-key': 'again' }
+    expect((await ask(owner, 'POST', '/t/owing/billing/plan', { plan: 'only' })).httpStatus).toBe(200)
+    expect((await ask(again, 'POST', '/t/owing/billing/plan', { plan: 'only' })).httpStatus).toBe(200)
+    expect((await ask(again, 'POST', '/t/owing/billing/portal')).httpStatus).toBe(200)
     stripe.state.settle(paid)
     await sendShuffledAndReplayed(8)
     await until(owner, 'owing', { status: 'active', suspended: false, past_due_since: null })

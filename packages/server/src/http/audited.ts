@@ -25,7 +25,7 @@ export async function changeAudited(
   const { request, caller, tenant } = inTenant
   const entry = describeRequest(request, route, caller)
   try {
-    if (route.method === 'POST' && request.headers['idempotency-key'] !== undefined) {
+    if (keepsAnswer(route) && request.headers['idempotency-key'] !== undefined) {
       return await answerOnce(inTenant, async (db) => {
         const answer = await route.handle({ ...inTenant, db, inTransaction: (work) => work(db) })
         await insertEntry(db, withAnswer(entry, answer))
@@ -40,6 +40,10 @@ export async function changeAudited(
     await noteFailure(tenant, withFailure(entry, error), { request, platformLog })
     throw error
   }
+}
+
+function keepsAnswer({ method, besideTenant = false }: TenantRoute): boolean {
+  return method === 'POST' && !besideTenant
 }
 
 async function changeAtOnce(inTenant: InTenant, route: TenantRoute, entry: AuditEntry): Promise<unknown> {

@@ -36,6 +36,11 @@ interface Declaration<Params, Query, Body> {
    * @defaultValue false: a transaction
    */
   readonly oneStatement?: boolean
+  /**
+   * Changes nothing in the tenant's place, and works while nobody may enter it; so no answer is kept there under an
+   * Idempotency-Key. @defaultValue false
+   */
+  readonly besideTenant?: boolean
   /** Bytes. @defaultValue 1 MiB */
   readonly bodyBytesMax?: number
   /** The body stays as the bytes that were sent, whatever they are: what is signed is checked before it is read. */

@@ -28,6 +28,7 @@ export function paymentRoutes(billing: Billing): readonly Route[] {
       path: '/billing/checkout',
       summary: 'A page where a plan is paid for',
       access: 'owner',
+      besideTenant: true,
       rate: 'costly',
       body: api.planChange,
       answers: { 200: api.paymentPage },
@@ -46,6 +47,7 @@ export function paymentRoutes(billing: Billing): readonly Route[] {
       path: '/billing/portal',
       summary: 'A page with cards, invoices and the way out',
       access: 'owner',
+      besideTenant: true,
       rate: 'costly',
       answers: { 200: api.paymentPage },
       handle: async ({ here }) => {

@@ -67,6 +67,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       path: '/billing/trial',
       summary: 'Tries a plan, once',
       access: 'owner',
+      besideTenant: true,
       rate: 'costly',
       body: api.trialStart,
       answers: { 200: api.subscription, 202: api.subscription },
@@ -85,6 +86,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       path: '/billing/plan',
       summary: 'Chooses another plan; one that costs nothing begins when what has been paid for is over',
       access: 'owner',
+      besideTenant: true,
       rate: 'costly',
       body: api.planChange,
       answers: { 200: api.subscription, 202: api.subscription },
@@ -106,6 +108,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       path: '/billing/cancellation',
       summary: 'Ends the subscription with what has been paid for',
       access: 'owner',
+      besideTenant: true,
       answers: { 200: api.subscription, 202: api.subscription },
       handle: async ({ here, reply }) => {
         const { tenantId } = here()
