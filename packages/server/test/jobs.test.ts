@@ -8,7 +8,7 @@ import { createJobs } from '../src/jobs/jobs.ts'
 import { limits } from '../src/limits.ts'
 import { send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
-import { daily, earlier, everywhere, heard, note, probe } from './support/jobs/probe.ts'
+import { begun, daily, earlier, everywhere, heard, note, probe } from './support/jobs/probe.ts'
 
 const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
 const patience = { timeout: 60_000, interval: 50 }
@@ -265,6 +265,16 @@ describe('whoever enqueues', () => {
 })
 
 describe('a worker', () => {
+  it('that takes long over a job is not taken for a killed one', async () => {
+    const other = await installation.open()
+    await jobs().enqueue('at-rls', note, { name: 'long', failures: 0, ms: 3 * limits.jobRescueMs })
+    await vi.waitUntil(async () => (await traces('at-rls', 'long')).length > 0, patience)
+    await vi.waitUntil(async () => (await waiting('at-rls')).length === 0, patience)
+    await other.close()
+    expect(begun.filter((name) => name === 'long')).toHaveLength(1)
+    expect(await traces('at-rls', 'long')).toEqual([{ name: 'long', industry: '1' }])
+  })
+
   it('that is killed in the middle of a job leaves it to the others', async () => {
     await installation.app.close()
     const child = spawn(

@@ -78,8 +78,9 @@ export class Worker {
     })
     const rescue = new Rescue(pool, log)
     const events = new EventEmitter()
-    events.on('worker:create', ({ worker }: { worker: { workerId: string } }) =>
-      rescue.announce(worker.workerId),
+    // Jobs are locked in the name of the pool that its workers belong to.
+    events.on('worker:create', ({ worker }: { worker: { workerPool: { id: string } } }) =>
+      rescue.announce(worker.workerPool.id),
     )
     let runner: Runner | undefined
     const stop = () => void runner?.stop()

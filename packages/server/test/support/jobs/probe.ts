@@ -18,12 +18,16 @@ const payload = z.object({
   ms: z.int().default(0),
 })
 
+/** Names of the runs that have begun in this process. */
+export const begun: string[] = []
+
 /** Leaves a company of the name in the tenant for each run that succeeds, and counts all runs as industry. */
 export const note = tenantJob({
   name: 'probe.note',
   payload,
   retries: 1,
   run: async ({ db, payload: { name, failures, ms }, attempt, id, signal }) => {
+    begun.push(name)
     await sleep(ms, undefined, { signal })
     // First as if it had asked for another tenant, which is not there.
     if (attempt <= failures && attempt === 1)
