@@ -111,6 +111,9 @@ export const limits = {
   cronFirstMs: 3_600_000,
   /** How long a job that was given up is kept. */
   jobFailuresKeptMs: 90 * 86_400_000,
+  /** How long a worker that ends waits for its last jobs to be recorded, and how often it looks. */
+  workerBusyMsMax: 2_000,
+  workerBusyPollMs: 10,
   /** Pause before a worker starts anew that could not start, or has failed. */
   workerRestartMs: 5_000,
 } as const

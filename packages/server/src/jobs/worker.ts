@@ -95,6 +95,7 @@ export class Worker {
     } finally {
       signal.removeEventListener('abort', stop)
       await rescue.close()
+      await whileBusy(pool)
       await pool.end()
     }
   }
@@ -153,6 +154,14 @@ export class Worker {
         )
     }
     return tasks
+  }
+}
+
+/** graphile-worker is over before the last jobs are recorded as done: that still asks for a connection. */
+async function whileBusy(pool: pg.Pool): Promise<void> {
+  for (let waited = 0; waited < limits.workerBusyMsMax; waited += limits.workerBusyPollMs) {
+    if (pool.waitingCount === 0 && pool.idleCount === pool.totalCount) return
+    await sleep(limits.workerBusyPollMs)
   }
 }
 
