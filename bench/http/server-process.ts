@@ -50,7 +50,8 @@ process.once('disconnect', () => process.exit())
 /** The same tenancy, but rows are those of the pool's database, whatever the tenant. */
 function withPlain(tenancy: Tenancy<TenantTables>, pool: pg.Pool): Tenancy<TenantTables> {
   const kysely = new Kysely<TenantTables>({ dialect: new PostgresDialect({ pool }) })
-  return { ...tenancy, tenant: (key) => ({ key, kysely }) as TenantHandle<TenantTables> }
+  const query = (text: string, values: unknown[]) => pool.query(text, values)
+  return { ...tenancy, tenant: (key) => ({ key, kysely, query }) as unknown as TenantHandle<TenantTables> }
 }
 
 /** The same limits for both, which nobody reaches. */
