@@ -8,6 +8,11 @@ import { limits } from '../limits.ts'
 /** Of the workers' locks, so that they meet no other ones. */
 const LOCK_SPACE = 'quickscale worker '
 
+/** Says that a worker is alive, for as long as the connection is. */
+async function hold(client: pg.PoolClient, workerId: string): Promise<void> {
+  await client.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [LOCK_SPACE + workerId])
+}
+
 export class Rescue {
   readonly #pool: pg.Pool
   readonly #log: FastifyBaseLogger
@@ -26,9 +31,11 @@ export class Rescue {
   /** A worker of this process. */
   announce(workerId: string): void {
     this.#own.add(workerId)
-    this.#client
-      ?.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [LOCK_SPACE + workerId])
-      .catch(() => undefined)
+    if (this.#client === null) return
+    // What fails with the connection is done again on the next one.
+    hold(this.#client, workerId).catch((error: unknown) =>
+      this.#log.warn({ err: error }, 'the lock of a worker could not be had'),
+    )
   }
 
   /** Looks for workers that are gone, one search at a time. */
@@ -83,8 +90,7 @@ export class Rescue {
     client.on('error', lose)
     client.on('end', lose)
     try {
-      for (const id of this.#own)
-        await client.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [LOCK_SPACE + id])
+      for (const id of this.#own) await hold(client, id)
     } catch (error) {
       lose()
       throw error
