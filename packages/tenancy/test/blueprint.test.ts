@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
@@ -58,6 +59,37 @@ test('an interrupted place is gone on with by the migrations, and not made from 
   expect(await snapshotOfShape(client, await placeOf('three'))).toEqual(
     await snapshotOfShape(client, await placeOf('one')),
   )
+})
+
+test('who takes a tenant away ends the statement of a killed process that still makes its place', async () => {
+  const other = await installation.another('schema', { migrations: directories })
+  await client.query(`
+    create function hold_up() returns event_trigger language plpgsql as
+      $$ begin perform pg_advisory_xact_lock(4711); end $$;
+    create event trigger hold_up on ddl_command_end when tag in ('CREATE SCHEMA') execute function hold_up();
+    select pg_advisory_lock(4711)`)
+  const outcome = installation.tenancy.tenants.create({ slug: 'four', name: 'Four', plan: 'only' }).then(
+    () => 'made',
+    () => 'failed',
+  )
+  const isHeldUp = async () =>
+    (await client.query("select from pg_locks where locktype = 'advisory' and objid = 4711 and not granted"))
+      .rowCount === 1
+  while (!(await isHeldUp())) await sleep(10)
+  await installation.inCatalog(
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+      where application_name = 'quickscale locks' and datname = current_database()`,
+  )
+  const { id } = await installation.tenancy.tenants.get('four')
+  await other.tenants.delete('four', { graceMs: 0 })
+  await client.query('select pg_advisory_unlock(4711); drop event trigger hold_up; drop function hold_up()')
+  expect(await outcome).toBe('failed')
+  const { rows } = await client.query(
+    `select nspname::text as left from pg_namespace where nspname = $1
+     union all select 'fence' from quickscale.placement where tenant_id = $2`,
+    [tenantSchemaName(id), id],
+  )
+  expect(rows).toEqual([])
 })
 
 test.each([

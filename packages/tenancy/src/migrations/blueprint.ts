@@ -102,8 +102,10 @@ async function describeShape(client: pg.ClientBase, place: OwnPlace): Promise<st
 }
 
 /**
- * Makes a place from a blueprint, in one round trip and one transaction.
+ * Makes a place from a blueprint, in one round trip and one transaction, under the tenant's lock: who takes the tenant
+ * away, because whoever makes it seems to be gone, waits for a statement that still runs, or ends it.
  *
+ * @param further statements that are the last ones of the transaction
  * @returns false when there is something of the place already: then an earlier attempt was interrupted, and the
  *   migrations go on from there
  */
@@ -112,6 +114,7 @@ export async function replayBlueprint(
   place: OwnPlace,
   blueprint: Blueprint,
   files: readonly MigrationFile[],
+  further: readonly string[],
 ): Promise<boolean> {
   const text = blueprint.textFor(place)
   if (text === null) return false
@@ -123,9 +126,11 @@ export async function replayBlueprint(
     await client.query(
       [
         'select quickscale.enter_unscoped()',
+        `select pg_advisory_xact_lock(hashtextextended(${quoteLiteral(place.tenantId)}, 0))`,
         createPlaceSchema(place.schema).replace('create schema if not exists', 'create schema'),
         text,
         `insert into quickscale.migration (schema_name, name, digest) values ${applied.join(', ')}`,
+        ...further,
       ].join(SEPARATOR),
     )
     return true

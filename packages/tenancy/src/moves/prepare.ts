@@ -41,6 +41,7 @@ export async function prepare(
   const { target, there, tables } = await apart(workshop, held, async () => {
     const target = await makeTarget(workshop, held)
     const there = await sessions.open(target.place.database, 'target')
+    if (!isWithinDatabase(held)) await insertPendingFence(there, held, target)
     await claimEnd(there, held, 'target', 'planned')
     // One that claimed before us may have begun to write here.
     await evict()
@@ -62,15 +63,7 @@ export async function prepare(
 
 async function makeTarget(workshop: Workshop, held: HeldMove): Promise<End> {
   const target = endOf(held, 'target')
-  const within = isWithinDatabase(held)
-  await handlers[target.strategy].build(
-    asHolder(workshop, held),
-    held.tenantId,
-    target.place,
-    async (client) => {
-      if (!within) await insertPendingFence(client, held, target)
-    },
-  )
+  await handlers[target.strategy].build(asHolder(workshop, held), held.tenantId, target.place, null)
   // A database that has just been made has its credential now.
   const { server, name } = target.place.database
   const database = await findDatabase(workshop.catalog.db, server, name)

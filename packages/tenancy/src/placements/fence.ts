@@ -1,24 +1,28 @@
 import pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
+import { quoteLiteral } from '../identifiers.ts'
 import { inTransaction } from '../in-transaction.ts'
 import { limits } from '../limits.ts'
 import { admitToTables, loginRoles } from '../strategies/databases.ts'
-import type { Place } from '../strategies/strategy.ts'
-import type { Placement } from '../tenant.ts'
+import type { Opening, Place } from '../strategies/strategy.ts'
 
 /** What the library makes of a place; moves have states of their own. */
 export type FenceState = 'active' | 'suspended' | 'archived' | 'deleting'
 
-/** Opens the tenant's place to its tokens of this epoch. An open place stays as it is. */
-export async function openFence(
-  client: pg.ClientBase,
-  placement: Pick<Placement, 'tenantId' | 'epoch' | 'schemaName'>,
-): Promise<void> {
-  await client.query(
-    `insert into quickscale.placement (tenant_id, epoch, state, schema_name) values ($1, $2, 'active', $3)
-     on conflict (tenant_id) do nothing`,
-    [placement.tenantId, placement.epoch, placement.schemaName],
-  )
+/**
+ * Opens a tenant's place to its tokens of its first epoch. An open place stays as it is.
+ *
+ * @param assertHeld asked before; throws when it is not the caller's to open any more
+ */
+export function openingOf(
+  tenantId: string,
+  { schemaName }: Place,
+  assertHeld: Opening['assertHeld'],
+): Opening {
+  const statement = `insert into quickscale.placement (tenant_id, epoch, state, schema_name)
+    values (${quoteLiteral(tenantId)}, 1, 'active', ${quoteLiteral(schemaName)})
+    on conflict (tenant_id) do nothing`
+  return { assertHeld, statement }
 }
 
 /**

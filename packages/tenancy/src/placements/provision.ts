@@ -6,7 +6,7 @@ import { QuickScaleError } from '../errors.ts'
 import type { Place, Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
 import { isOffered, replaceUrl, takeBrought } from './bring.ts'
-import { openFence } from './fence.ts'
+import { openingOf } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
 import { repeatAfterLostRace } from './lost-race.ts'
@@ -31,7 +31,8 @@ export async function provisionTenant(
   onRecorded: (tenant: Tenant) => void = () => undefined,
 ): Promise<Tenant> {
   const order = await readOrder(workshop, plans, wanted)
-  const onLocked = async (choice: Choice | null, held: Held) => {
+  const onLocked = async (choice: Choice | null, holder: Held) => {
+    const held = { ...holder, workshop: withFiles(holder.workshop, order) }
     const { tenant, strategy, place, warm } = await recordAnew(held, plans, order, choice)
     onRecorded(tenant)
     return await finishProvisioning({ ...held, strategy }, tenant, place, seed, warm)
@@ -46,6 +47,15 @@ export async function provisionTenant(
   return await catalog.lockedAsking<ChoiceRow, Tenant>(questionOf(order), (row, assertHeld, underLock) =>
     onLocked(toChoice(row), { workshop, assertHeld, underLock }),
   )
+}
+
+/** Files are read while the catalog answers, where a place is made from them. */
+function withFiles(workshop: Workshop, { wish }: Order): Workshop {
+  if (wish.strategy === 'rls') return workshop
+  const files = workshop.migrations()
+  // Whoever asks for them is told of a failure.
+  files.catch(() => undefined)
+  return { ...workshop, migrations: () => files }
 }
 
 /** Beside other provisioning, but not beside a migration, which would miss a place in the making. */
@@ -105,13 +115,8 @@ async function makePlace(
   { id }: Tenant,
   place: Place,
 ): Promise<void> {
-  const placement = { tenantId: id, epoch: 1, schemaName: place.schemaName }
-  await repeatAfterLostRace(() =>
-    handlers[strategy].build(workshop, id, place, async (client) => {
-      await assertHeld()
-      await openFence(client, placement)
-    }),
-  )
+  const opening = openingOf(id, place, assertHeld)
+  await repeatAfterLostRace(() => handlers[strategy].build(workshop, id, place, opening))
 }
 
 /**

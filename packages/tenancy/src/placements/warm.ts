@@ -15,7 +15,7 @@ import { limits } from '../limits.ts'
 import { dropDatabase } from '../strategies/databases.ts'
 import type { Server } from '../strategies/servers.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
-import { openFence } from './fence.ts'
+import { openingOf } from './fence.ts'
 import { handlers } from './handlers.ts'
 import { migrationLock } from './install.ts'
 import { repeatAfterLostRace } from './lost-race.ts'
@@ -140,10 +140,9 @@ async function finish(
   if (!(await withholdWarmDatabase(catalog.db, record.id))) return 0
   const database = { ...record, kind: 'silo', ready: false } as const
   const place = { database, schemaName: 'app' }
-  const placement = { tenantId, epoch: 1, schemaName: place.schemaName }
-  await repeatAfterLostRace(() =>
-    handlers.database.build(workshop, tenantId, place, (client) => openFence(client, placement)),
-  )
+  // It is withheld: nobody else has it.
+  const opening = openingOf(tenantId, place, async () => undefined)
+  await repeatAfterLostRace(() => handlers.database.build(workshop, tenantId, place, opening))
   await offerWarmDatabase(catalog.db, record.id, shape)
   return 1
 }

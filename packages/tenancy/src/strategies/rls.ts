@@ -1,13 +1,14 @@
 import { ensureShared } from './shared.ts'
-import type { StrategyHandler } from './strategy.ts'
+import { openPlace, type StrategyHandler } from './strategy.ts'
 import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 
 /** Rows in the shared tables: the place exists already. */
 export const rls: StrategyHandler = {
   name: 'rls',
-  build: async (workshop, _tenantId, place, finish) => {
+  build: async (workshop, _tenantId, place, opening) => {
     await ensureShared(workshop, place)
-    await workshop.servers.pooled(place.database, finish)
+    if (opening === null) return
+    await workshop.servers.pooled(place.database, (client) => openPlace(client, opening))
   },
   inspect: (workshop, tenantId, place) =>
     workshop.servers.pooled(place.database, (client) => countTenantRows(client, place.schemaName, tenantId)),

@@ -9,7 +9,7 @@ import {
   replayBlueprint,
 } from '../migrations/blueprint.ts'
 import { ensureShared } from './shared.ts'
-import type { StrategyHandler, Workshop } from './strategy.ts'
+import { openPlace, type StrategyHandler, type Workshop } from './strategy.ts'
 import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 
 /** The newest one of each database, by its id, drawn when its first schema was made. */
@@ -18,7 +18,7 @@ const blueprints = new WeakMap<Workshop['catalog'], Map<string, Blueprint>>()
 /** A schema of its own in a shared database. */
 export const schema: StrategyHandler = {
   name: 'schema',
-  build: async (workshop, tenantId, place, finish) => {
+  build: async (workshop, tenantId, place, opening) => {
     await ensureShared(workshop, place)
     const files = await workshop.migrations()
     const drawn = blueprints.get(workshop.catalog) ?? new Map<string, Blueprint>()
@@ -26,7 +26,11 @@ export const schema: StrategyHandler = {
     const own = { schema: place.schemaName, tenantId }
     await workshop.servers.pooled(place.database, async (client) => {
       const known = drawn.get(place.database.id)
-      if (known?.key === blueprintKey(files) && (await replayBlueprint(client, own, known, files))) return
+      if (known?.key === blueprintKey(files)) {
+        await opening?.assertHeld()
+        const further = opening === null ? [] : [opening.statement]
+        if (await replayBlueprint(client, own, known, files, further)) return
+      }
       await client.query(createPlaceSchema(place.schemaName))
       const target = { databaseName: place.database.name, schema: place.schemaName }
       const statements: string[] = []
@@ -36,10 +40,11 @@ export const schema: StrategyHandler = {
         files,
         statements,
       )
-      if (applied < files.length || known?.key === blueprintKey(files)) return
-      drawn.set(place.database.id, await drawBlueprint(client, own, files, statements))
+      if (applied === files.length && known?.key !== blueprintKey(files)) {
+        drawn.set(place.database.id, await drawBlueprint(client, own, files, statements))
+      }
+      await openPlace(client, opening)
     })
-    await workshop.servers.pooled(place.database, finish)
   },
   inspect: async (workshop, tenantId, place) =>
     await workshop.servers.pooled(place.database, async (client) => {

@@ -35,17 +35,29 @@ export interface Holding {
   readonly count: number
 }
 
-export type Finish = (client: pg.ClientBase) => Promise<void>
+/** What lets a tenant into its place, once that is whole. */
+export interface Opening {
+  /** Asked last; throws when it is not the caller's to open any more. */
+  readonly assertHeld: () => Promise<void>
+  readonly statement: string
+}
+
+/** @param client an administrator's connection to the place's database */
+export async function openPlace(client: pg.ClientBase, opening: Opening | null): Promise<void> {
+  if (opening === null) return
+  await opening.assertHeld()
+  await client.query(opening.statement)
+}
 
 /** One way of keeping tenants apart. The three differ in where the tables are and in what must be made there. */
 export interface StrategyHandler {
   readonly name: Strategy
   /**
-   * Makes the place, its tables up to date, without opening it to anyone. Repeatable after any interruption.
+   * Makes the place, its tables up to date. Repeatable after any interruption.
    *
-   * @param finish what is done last, with an administrator's connection to the place's database
+   * @param opening what is done last; null: nobody is let in
    */
-  build(workshop: Workshop, tenantId: string, place: Place, finish: Finish): Promise<void>
+  build(workshop: Workshop, tenantId: string, place: Place, opening: Opening | null): Promise<void>
   /** What of the tenant is there: what build has made, and its rows. */
   inspect(workshop: Workshop, tenantId: string, place: Place): Promise<Holding[]>
   /** Takes away what build made, data included. Repeatable. */
