@@ -6,7 +6,7 @@
 import { tmpdir } from 'node:os'
 import { createTenancy, type Tenancy, type TenancyConfig, type TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
-import { Kysely, PostgresDialect } from 'kysely'
+import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely'
 import pg from 'pg'
 import { buildApp } from '../../packages/server/src/app.ts'
 import { defineApplication } from '../../packages/server/src/application.ts'
@@ -47,10 +47,24 @@ process.once('message', async (order: HttpServerOrder) => {
 // Its parent is gone.
 process.once('disconnect', () => process.exit())
 
-/** The same tenancy, but rows are those of the pool's database, whatever the tenant. */
+/** The same tenancy, but rows are those of the pool's database, whatever the tenant. Its statements are prepared too. */
 function withPlain(tenancy: Tenancy<TenantTables>, pool: pg.Pool): Tenancy<TenantTables> {
-  const kysely = new Kysely<TenantTables>({ dialect: new PostgresDialect({ pool }) })
-  const query = (text: string, values: unknown[]) => pool.query(text, values)
+  const names = new Map<string, string>()
+  const prepared = (text: string, values: unknown[]) => {
+    const name = names.get(text) ?? `plain_${names.size}`
+    names.set(text, name)
+    return { name, text, values }
+  }
+  const query = (text: string, values: unknown[]) => pool.query(prepared(text, values))
+  const connect = async () => {
+    const client = await pool.connect()
+    return {
+      query: (text: string, values: unknown[]) => client.query(prepared(text, values)),
+      release: () => client.release(),
+    } as unknown as PostgresPoolClient
+  }
+  const preparing = { connect, end: async () => undefined, options: {} }
+  const kysely = new Kysely<TenantTables>({ dialect: new PostgresDialect({ pool: preparing }) })
   return { ...tenancy, tenant: (key) => ({ key, kysely, query }) as unknown as TenantHandle<TenantTables> }
 }
 

@@ -25,6 +25,8 @@ export const limits = {
   statementTimeoutMs: 30_000,
   /** Prepared statements kept per connection, least recently used out first. */
   statementsPerConnection: 500,
+  /** Longer texts are prepared only when they are named: most of them are lists of values. */
+  repeatedTextPreparedCharacters: 8_000,
   /** SQL texts whose classification is kept. */
   classificationsCached: 5_000,
   /** All of their characters together, and the most one of them may have; longer texts are read each time. */

@@ -61,6 +61,43 @@ describe.each(strategies)('a connection used carelessly under the %s strategy', 
     expect(await fetch('one', 'select id from note')).toEqual([{ id: 1 }])
   })
 
+  test('prepares a text that keeps coming on its own, unless it names a time', async () => {
+    const one = tenancy.tenant('one')
+    const privilege = 'execute on function pg_catalog.pg_prepared_statement()'
+    await installation.asOwner('one', `grant ${privilege} to public`)
+    const count = 'select count(*)::integer as count from pg_prepared_statements where statement = $1'
+    const isPrepared = async (text: string) => (await one.query(count, [text])).rows[0]?.count === 1
+    const repeated = 'select body from note where body = $1'
+    await one.query(repeated, ['one'])
+    expect(await isPrepared(repeated)).toBe(false)
+    await one.query(repeated, ['one'])
+    expect(await isPrepared(repeated)).toBe(true)
+    expect((await one.query(repeated, ['two'])).rows).toEqual([])
+    expect((await tenancy.tenant('two').query(repeated, ['two'])).rows).toEqual([{ body: 'two' }])
+    const inTransaction = 'select id from note where body = $1'
+    const timed = "select 'now'::timestamptz::text as at"
+    const times = new Set<unknown>()
+    for (let round = 0; round < 3; round += 1) {
+      await one.transaction(({ query }) => query(inTransaction, ['one']))
+      times.add((await one.query(timed)).rows[0]?.at)
+    }
+    expect([await isPrepared(inTransaction), await isPrepared(timed), times.size]).toEqual([false, false, 3])
+    await installation.asOwner('one', `revoke ${privilege} from public`)
+  })
+
+  test('repeats a text that keeps coming when its table has changed', async () => {
+    const { schemaName } = await tenancy.tenants.placement('one')
+    const columns = async () => {
+      const { rows } = await tenancy.tenant('one').query('select * from note order by id')
+      return Object.keys(rows[0] ?? {}).length
+    }
+    const before = [await columns(), await columns(), await columns()]
+    await installation.asOwner('one', `alter table ${schemaName}.note add column extra text`)
+    const after = [await columns(), await columns()]
+    await installation.asOwner('one', `alter table ${schemaName}.note drop column extra`)
+    expect(after).toEqual(before.slice(1).map((count) => count + 1))
+  })
+
   test('repeats a transaction whose prepared statement met changed tables', async () => {
     const { schemaName } = await tenancy.tenants.placement('one')
     const read = () =>

@@ -31,6 +31,21 @@ describe('classification', () => {
   })
 
   test.each([
+    ['select * from t where day = $1', true],
+    ["select 'a' || body from t where now() > at", true],
+    ["insert into t values ('', null) returning *", true],
+    ["select * from t where at > 'Today'", false],
+    ["select timestamptz '2020-01-01' from t", false],
+    ["insert into t values (array['x', 'now']::timestamptz[])", false],
+    ["update t set at = E'y\\145sterday'", false],
+    ["select interval '1 day'", false],
+    ['declare c cursor for select 1', false],
+    ['fetch 10 from c', false],
+  ])('knows whether %s means the same at another time', (text, timeless) => {
+    expect(classifyText(text)).toMatchObject({ timeless, refusal: null })
+  })
+
+  test.each([
     'select 1; select 2',
     '',
     '-- nothing',

@@ -13,6 +13,8 @@ export interface Classification {
   readonly callsUnknownFunctions: boolean
   /** Prepared, it returns the same columns for life; a utility statement may not. */
   readonly fixedColumns: boolean
+  /** Read again at another time it means the same: PostgreSQL reads `'today'` once, with the statement. */
+  readonly timeless: boolean
   /** What to know before it is sent, where keys or policies may ask for another text; null where they cannot. */
   readonly rewriting: RewritingNeeds | null
 }
@@ -67,7 +69,7 @@ export function classifyText(text: string): Classification {
 }
 
 function classifyTree(tree: Node): Classification {
-  const found = { into: false, unknown: false, rewritable: false, qualified: false }
+  const found = { into: false, unknown: false, rewritable: false, qualified: false, timed: false }
   const relations = new Set<string>()
   const queue: unknown[] = [tree]
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
@@ -79,12 +81,14 @@ function classifyTree(tree: Node): Classification {
       relations.add(next.relname)
       if ('schemaname' in next) found.qualified = true
     }
+    if (isNode(next.A_Const) && isTimed(next.A_Const)) found.timed = true
     if (isNode(next.FuncCall) && !isKnownFunction(functionName(next.FuncCall))) found.unknown = true
     queue.push(...Object.values(next).filter((value) => value !== null))
   }
   if (found.into) return refuse('SELECT INTO creates a table; use a migration')
   const rewriting = found.rewritable ? { relations: [...relations], qualified: found.qualified } : null
-  return { ...allow(), callsUnknownFunctions: found.unknown, fixedColumns: true, rewriting }
+  const { unknown, timed } = found
+  return { ...allow(), callsUnknownFunctions: unknown, fixedColumns: true, timeless: !timed, rewriting }
 }
 
 function classifyTransaction(body: Node): Classification {
@@ -113,7 +117,7 @@ const cursorHold = 0x0020
 function classifyCursor(body: Node): Classification {
   if ((Number(body.options ?? 0) & cursorHold) !== 0)
     return refuse('WITH HOLD keeps rows past the transaction')
-  return { ...classifyTree(body.query as Node), fixedColumns: false }
+  return { ...classifyTree(body.query as Node), fixedColumns: false, timeless: false }
 }
 
 /** Only its query can be judged: COPY of a table, into a file, to a program or FROM anywhere stays refused. */
@@ -123,7 +127,7 @@ function classifyCopy(body: Node): Classification {
     return refuse('COPY takes the form COPY (query) TO STDOUT; use copyTo()')
   const [name, query] = onlyEntry(body.query)
   if (name !== 'SelectStmt') return refuse('COPY takes a SELECT')
-  return { ...classifyTree({ [name]: query }), kind: 'copyOut', fixedColumns: false }
+  return { ...classifyTree({ [name]: query }), kind: 'copyOut', fixedColumns: false, timeless: false }
 }
 
 /** Where the parser's name for a statement is not what its author wrote. */
@@ -151,6 +155,11 @@ function isSearch({ name }: Node): boolean {
   return Array.isArray(name) && isNode(name[0]) && isNode(name[0].String) && searches.has(name[0].String.sval)
 }
 
+/** Whether a constant may be a point in time, whose meaning depends on the day and the time zone. */
+function isTimed({ sval }: Node): boolean {
+  return isNode(sval) && /\d|now|today|tomorrow|yesterday|allballs/i.test(String(sval.sval ?? ''))
+}
+
 function functionName(call: Node): string {
   const parts = Array.isArray(call.funcname) ? call.funcname : []
   return parts.map((part) => (isNode(part) && isNode(part.String) ? String(part.String.sval) : '')).join('.')
@@ -172,6 +181,7 @@ export function allow(): Classification {
     refusal: null,
     callsUnknownFunctions: false,
     fixedColumns: false,
+    timeless: false,
     rewriting: null,
   }
 }

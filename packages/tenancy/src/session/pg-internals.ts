@@ -113,11 +113,8 @@ class ScopedQuery extends DriverQueryBase {
     if (this.sink !== null) this.#client.state.busySince = performance.now() + this.sink.timeoutMs
     wire.stream.cork()
     try {
-      if (this.name !== undefined && this.name !== '') {
-        const kept = this.#client.namesKept
-        this.#prepared = kept ? this.#client.statements.of(this.#scope.schemaName, this.text) : null
-        this.name = this.#prepared?.name ?? ''
-      }
+      this.#prepared = this.#client.namesKept ? this.#prepareOnce() : null
+      this.name = this.#prepared?.name ?? ''
       const opensHere = this.#client.state.status === 'I' && this.#statement.kind === 'statement'
       if (opensHere) this.#sendEnter(wire)
       this.#parts.push('main')
@@ -129,6 +126,17 @@ class ScopedQuery extends DriverQueryBase {
       wire.stream.uncork()
     }
     return null
+  }
+
+  /**
+   * A statement with a name, and one without that keeps coming on its own: if its tables have changed it can be run again. In a
+   * transaction it could not, and there its author may have set what planning depends on.
+   */
+  #prepareOnce(): PreparedStatement | null {
+    const { statements, state } = this.#client
+    if (this.name !== undefined && this.name !== '') return statements.of(this.#scope.schemaName, this.text)
+    if (state.status !== 'I' || !this.#statement.timeless) return null
+    return statements.ofRepeated(this.#scope.schemaName, this.text)
   }
 
   #sendEnter(wire: Wire): void {

@@ -16,6 +16,8 @@ export class PreparedStatements {
   readonly #suffix: string
   readonly #drop: (name: string) => void
   readonly #statements = new Map<string, PreparedStatement>()
+  /** Texts that came once. */
+  readonly #seen = new Set<string>()
   #given = 0
 
   /**
@@ -30,7 +32,20 @@ export class PreparedStatements {
   /** @returns null for a text too long to be kept */
   of(schemaName: string, text: string): PreparedStatement | null {
     if (text.length > limits.classifiedTextCachedCharacters) return null
+    return this.#of(`${schemaName}\0${text}`)
+  }
+
+  /** The same for a text that nobody has named: null for one that comes for the first time. */
+  ofRepeated(schemaName: string, text: string): PreparedStatement | null {
+    if (text.length > limits.repeatedTextPreparedCharacters) return null
     const key = `${schemaName}\0${text}`
+    if (this.#statements.has(key) || this.#seen.delete(key)) return this.#of(key)
+    if (this.#seen.size >= limits.statementsPerConnection) this.#seen.clear()
+    this.#seen.add(key)
+    return null
+  }
+
+  #of(key: string): PreparedStatement {
     const known = this.#statements.get(key)
     if (known !== undefined) {
       if (this.#statements.size < limits.statementsPerConnection / 2) return known
