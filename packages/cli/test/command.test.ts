@@ -52,6 +52,15 @@ describe('quickscale', () => {
     expect((await quickscale('check', '--help')).stdout).toContain('Exit codes')
   })
 
+  test('does not mind a reader that goes away', async () => {
+    const child = spawn(process.execPath, [bin, 'move', '--help'])
+    child.stdout.destroy()
+    let stderr = ''
+    child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text))
+    expect(await once(child, 'close')).toEqual([0, null])
+    expect(stderr).toBe('')
+  })
+
   test('refuses what it does not know with 2', async () => {
     expect((await quickscale('chekc')).status).toBe(2)
     expect((await quickscale('check')).status).toBe(2)

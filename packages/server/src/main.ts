@@ -6,6 +6,8 @@ import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
 import { openDemo } from './demo/access.ts'
+import { keepConfig } from './demo/config-file.ts'
+import { demoModules } from './demo/plans.ts'
 import { createProgress } from './demo/progress.ts'
 import { provisionTenant, type Resident } from './demo/provision.ts'
 import { formatReport } from './demo/report.ts'
@@ -31,14 +33,17 @@ type OnStarted = (started: Started) => Promise<void>
 async function start(signal: AbortSignal, onStarted: OnStarted): Promise<void> {
   const progress = createProgress(process.stdout)
   const settings = readSettings(process.env, resolve('.quickscale'))
-  const databaseUrl = settings.databaseUrl ?? (await startServer(settings.directory, progress.say, onStarted))
+  const ownUrl =
+    settings.databaseUrl === null ? await startServer(settings.directory, progress.say, onStarted) : null
   signal.throwIfAborted()
-  const application = defineApplication()
+  const application = defineApplication({ modules: demoModules })
+  const { masterKey } = settings
+  const { migrations } = application
   const tenancy = await createTenancy<TenantTables>({
-    databaseUrl,
+    databaseUrl: ownUrl ?? settings.databaseUrl ?? '',
     installation: INSTALLATION,
-    masterKey: settings.masterKey,
-    migrations: application.migrations,
+    masterKey,
+    migrations,
     seed: (tenant) => application.seed(tenant),
   })
   await onStarted({ part: 'tenancy', stop: () => tenancy.close() })
@@ -54,19 +59,24 @@ async function start(signal: AbortSignal, onStarted: OnStarted): Promise<void> {
   const slugs = demoTenants.map(({ slug }) => slug)
   const keyFile = await openDemo(tenancy, slugs, settings.directory)
   signal.throwIfAborted()
+  const config = { installation: INSTALLATION, masterKey, migrations }
+  await keepConfig(settings.directory, { ...config, ...(ownUrl !== null && { databaseUrl: ownUrl }) })
+  const logger = createLogger({ level: 'warn', destination: process.stderr })
+  // The embedded server gets the same Ctrl-C: that it is going away is no news.
+  signal.addEventListener('abort', () => (logger.level = 'error'))
   const app = await buildApp({
     tenancy,
     application,
-    secret: Buffer.from(settings.masterKey, 'base64'),
+    secret: Buffer.from(masterKey, 'base64'),
     baseUrl: `http://localhost:${settings.port}`,
     // A busy machine makes the demo slow; it is to answer all the same.
     eventLoopDelayMsMax: 0,
     mailer: createFileMailer(join(settings.directory, 'outbox')),
-    logger: createLogger({ level: 'warn', destination: process.stderr }),
+    logger,
   })
   await onStarted({ part: 'http', stop: () => closeGracefully(app, stopMsMax.http / 2) })
   const origin = await listen(app, settings)
-  console.log(formatReport(residents, origin, keyFile))
+  console.log(formatReport(residents, origin, { keyFile, directory: settings.directory }))
 }
 
 async function startServer(

@@ -94,9 +94,14 @@ describe('the report', () => {
   }))
 
   it('offers one curl per strategy and one by host name, all on the address it was given', () => {
-    const report = formatReport(residents, 'http://127.0.0.1:3005', "/home/o'hara/demo-key")
+    const directory = "/home/o'hara"
+    const report = formatReport(residents, 'http://127.0.0.1:3005', {
+      keyFile: `${directory}/demo-key`,
+      directory,
+    })
     const curls = report.split('\n').filter((line) => /^ *curl /.test(line))
-    expect(curls).toHaveLength(4)
+    expect(curls).toHaveLength(5)
+    expect(report).toContain("--config '/home/o'\\''hara'")
     expect(curls.every((line) => line.includes("'http://127.0.0.1:3005/"))).toBe(true)
     for (const { slug } of demoTenants) expect(report).toContain(slug)
     expect(curls.every((line) => line.includes("-H '@/home/o'\\''hara/demo-key'"))).toBe(true)

@@ -3,10 +3,15 @@ import type { Resident } from './provision.ts'
 /**
  * Says who lives where, and how to ask for it.
  *
- * @param keyFile holds the header that lets its reader in
+ * @param files.keyFile holds the header that lets its reader in
+ * @param files.directory where the configuration is, for the command line
  */
-export function formatReport(residents: readonly Resident[], origin: string, keyFile: string): string {
-  const curl = `curl -H '@${keyFile.replaceAll("'", "'\\''")}'`
+export function formatReport(
+  residents: readonly Resident[],
+  origin: string,
+  { keyFile, directory }: { readonly keyFile: string; readonly directory: string },
+): string {
+  const curl = `curl -H '@${inQuotes(keyFile)}'`
   const oneEach = residents.filter(
     ({ strategy }, index) => residents.findIndex((other) => other.strategy === strategy) === index,
   )
@@ -14,6 +19,12 @@ export function formatReport(residents: readonly Resident[], origin: string, key
   const hosts = residents.map(({ slug }) => `  http://${slug}.localhost:${port}/contacts`)
   const [first] = residents
   const byHost = first && `  ${curl} -H 'Host: ${first.slug}.localhost' '${origin}/stages'`
+  const moves = residents
+    .slice(0, 1)
+    .flatMap(({ slug }) => [
+      `  ${curl} -H 'content-type: application/json' -d '{"plan":"pro"}' '${origin}/t/${slug}/billing/plan'`,
+      `  npx quickscale move ${slug} --to database --config '${inQuotes(directory)}'`,
+    ])
   return [
     '',
     'Who lives where:',
@@ -28,11 +39,19 @@ export function formatReport(residents: readonly Resident[], origin: string, key
     ...oneEach.map(({ slug }) => `  ${curl} '${origin}/t/${slug}/contacts?limit=2&sort=last_name'`),
     ...(byHost ? [byHost] : []),
     '',
+    'One that moves while it works, by its plan or by hand:',
+    ...moves,
+    '',
     `${keyFile} lets its readers in as owner of these tenants: keep it.`,
     '',
     'Ctrl-C stops everything.',
     '',
   ].join('\n')
+}
+
+/** Within single quotes of a shell. */
+function inQuotes(path: string): string {
+  return path.replaceAll("'", "'\\''")
 }
 
 function formatTable(residents: readonly Resident[]): string[] {

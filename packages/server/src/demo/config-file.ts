@@ -1,0 +1,20 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** What a command line needs to work on the demo beside it. */
+export interface DemoConfig {
+  readonly installation: string
+  readonly masterKey: string
+  readonly migrations: readonly string[]
+  /** Left out when it came from the environment: a password of somebody's own is not written down. */
+  readonly databaseUrl?: string
+}
+
+/**
+ * Keeps the demo's configuration where `quickscale --config DIRECTORY` finds it, for this user only; the embedded server has
+ * another port after each start.
+ */
+export async function keepConfig(directory: string, config: DemoConfig): Promise<void> {
+  const file = join(directory, 'quickscale.config.json')
+  await writeFile(file, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 })
+}
