@@ -125,10 +125,10 @@ export const limits = {
   /** How often one mover throws a copy away and begins anew, before it says why and stops. */
   moveRestartsMax: 3,
   /** Part of the time that a move uses for copies, comparisons and removals, unless it is told another one. */
-  moveShare: 0.5,
+  moveShare: 0.25,
   /** Bytes that a copy writes at a time, or one row; and when it has all of the time. */
   copyPieceBytes: 8_192,
-  copyPieceBytesMax: 65_536,
+  copyPieceBytesMax: 131_072,
   /** How long a throttled piece of work goes on before it rests. */
   throttleStretchMs: 2,
   /** Rows that a query over all rows of a tenant reads before it rests, and the milliseconds that they are taken to cost. */

@@ -16,32 +16,39 @@ export function framed(rows: readonly Buffer[], format: CopyFormat): readonly Bu
 /**
  * Cuts what `COPY … TO STDOUT` sends into pieces that end with a row.
  *
- * @param bytesMin a piece ends with the row that makes it so large
+ * @param bytes of a piece; it has more, by a quarter at most, unless a single row has
  */
 export async function* piecesOf(
   reading: Readable,
   format: CopyFormat,
-  bytesMin: number,
+  bytes: number,
 ): AsyncGenerator<readonly Buffer[]> {
   const findEnd = format === 'binary' ? createRowWalk() : endOfLine
-  let [piece, bytes]: [Buffer[], number] = [[], 0]
+  let [piece, held]: [Buffer[], number] = [[], 0]
   let toSkip = format === 'binary' ? header.length : 0
   for await (const received of reading as AsyncIterable<Buffer>) {
-    const chunk = received.subarray(toSkip)
-    toSkip -= received.length - chunk.length
-    const end = findEnd(chunk)
-    if (end === 0 || bytes + end < bytesMin) {
-      piece.push(chunk)
-      bytes += chunk.length
-      continue
+    // What has come in meanwhile comes at once.
+    for (const part of partsOf(received, Math.ceil(bytes / 4))) {
+      const chunk = part.subarray(toSkip)
+      toSkip -= part.length - chunk.length
+      const end = findEnd(chunk)
+      if (end === 0 || held + end < bytes) {
+        piece.push(chunk)
+        held += chunk.length
+        continue
+      }
+      yield [...piece, chunk.subarray(0, end)]
+      const rest = chunk.subarray(end)
+      ;[piece, held] = [[rest], rest.length]
     }
-    yield [...piece, chunk.subarray(0, end)]
-    const rest = chunk.subarray(end)
-    ;[piece, bytes] = [[rest], rest.length]
   }
   const left = Buffer.concat(piece)
   const rows = format === 'binary' ? left.subarray(0, left.length - trailer.length) : left
   if (rows.length > 0) yield [rows]
+}
+
+function* partsOf(chunk: Buffer, bytes: number): Generator<Buffer> {
+  for (let at = 0; at < chunk.length; at += bytes) yield chunk.subarray(at, at + bytes)
 }
 
 /** @returns where the last line of the chunk ends; 0 when none does. Within values a newline is written as `\n`. */

@@ -38,7 +38,7 @@ export interface DriveOptions {
    * Part of the time that copies, comparisons and removals use, 0 to 1: less of it disturbs others less. Less is used while small writes
    * take longer than before.
    *
-   * @defaultValue 0.5
+   * @defaultValue 0.25
    */
   readonly copyShare?: number
   /**
