@@ -52,9 +52,8 @@ describe.each(formats)('rows that are copied as %s', (format) => {
     )
   })
 
-  test.each([100, 1_000_000])(
-    'are cut into pieces no larger than asked for, by %i bytes at a time',
-    async (cut) => {
+  test('are cut into pieces no larger than asked for, however much comes at once', async () => {
+    for (const cut of [100, sent.length]) {
       const chunks = Array.from({ length: Math.ceil(sent.length / cut) }, (_, n) =>
         sent.subarray(n * cut, (n + 1) * cut),
       )
@@ -65,6 +64,6 @@ describe.each(formats)('rows that are copied as %s', (format) => {
         expect(piece.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(600 + 1_000 + 250)
       }
       expect(pieces).toBeGreaterThan(sent.length / 3_000)
-    },
-  )
+    }
+  })
 })
