@@ -85,7 +85,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     tenancy,
     jobs,
     limiter: createLimiter(tenancy, options.limits),
-    platformLog: createPlatformLog(tenancy),
+    platformLog: services.platformLog,
     quotas: services.quotas,
     resolution: createResolution(options.resolution ?? {}, services.gate),
   }
@@ -133,6 +133,7 @@ function createServices(app: FastifyInstance, options: AppOptions, jobs: Jobs): 
     gate: createGate(),
     origins: new Set([new URL(baseUrl).origin, ...origins]),
     log: app.log,
+    platformLog: createPlatformLog(tenancy),
     beforeDeletion: [],
     beforeAdding: [],
     ...createQuotas(app),

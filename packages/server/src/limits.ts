@@ -35,6 +35,15 @@ export const limits = {
   /** API keys of one user, or clients of one organization. */
   apiKeysMax: 100,
   tokenSeconds: 900,
+  /** How long an operator may take to redeem a token, how long they act as a user then, and how many of these go on for one of them. */
+  impersonationTokenSeconds: 60,
+  impersonationSeconds: 1_800,
+  impersonationsMax: 20,
+  /** How often those are looked for that are over; how many ends one look writes down; in a list; how long one is kept after it was asked for. */
+  impersonationSweepMs: 30_000,
+  impersonationSweepMax: 100,
+  impersonationsListed: 100,
+  impersonationKeptMs: 400 * 86_400_000,
   /** Organizations in one answer. */
   organizationsPerPage: 100,
   /** Open invitations of one organization, and how long each is good. */

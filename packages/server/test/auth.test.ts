@@ -1,7 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import type { Strategy } from '@quickscale/tenancy'
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -10,9 +8,10 @@ import { resumeDeletions } from '../src/modules/auth/account.ts'
 import type { AuthTables } from '../src/modules/auth/index.ts'
 import { send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
+import * as sessions from './support/sessions.ts'
 
+const { password, cookiesOf } = sessions
 const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
-const password = 'correct horse battery'
 
 let installation: TestInstallation
 const tenantOf = (strategy: Strategy) => `home-${strategy}`
@@ -29,38 +28,9 @@ afterAll(() => installation.remove())
 const ask = (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, options: InjectOptions = {}) =>
   send(installation.app, { method, url, ...options })
 
-async function lastMail(to: string): Promise<string> {
-  const names = (await readdir(installation.outbox)).sort()
-  const mails = await Promise.all(names.map((name) => readFile(join(installation.outbox, name), 'utf8')))
-  return mails.filter((mail) => mail.includes(`To: ${to}\n`)).at(-1) ?? ''
-}
-
-async function tokenFor(to: string): Promise<string> {
-  return decodeURIComponent(/token=(\S+)/.exec(await lastMail(to))?.[1] ?? '')
-}
-
-/** The session of a new user, as the header of a browser. */
-async function signUp(name: string): Promise<{ headers: { cookie: string }; id: string; email: string }> {
-  const email = `${name}@example.test`
-  await ask('POST', '/auth/sign-up', { payload: { name, email, password } })
-  await ask('POST', '/auth/email/verify', { payload: { token: await tokenFor(email) } })
-  const headers = await signIn(email)
-  const { body } = await ask('GET', '/auth/profile', { headers })
-  return { headers, id: String(body.id), email }
-}
-
-async function signIn(email: string, secret = password): Promise<{ cookie: string }> {
-  const answer = await ask('POST', '/auth/sign-in', { payload: { email, password: secret } })
-  expect(answer.body, answer.text).toMatchObject({ status: 'signed-in' })
-  return { cookie: cookiesOf(answer.headers) }
-}
-
-function cookiesOf(headers: Readonly<Record<string, unknown>>): string {
-  return [headers['set-cookie']]
-    .flat()
-    .map((cookie) => String(cookie).split(';')[0])
-    .join('; ')
-}
+const tokenFor = (to: string) => sessions.tokenFor(installation, to)
+const signUp = (name: string) => sessions.signUp(installation, name)
+const signIn = (email: string, secret?: string) => sessions.signIn(installation, email, secret)
 
 const bearer = (key: unknown) => ({ headers: { authorization: `Bearer ${key}` } })
 

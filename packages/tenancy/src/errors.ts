@@ -186,6 +186,11 @@ export const errorDefinitions = {
     message: 'User {user} is no member',
     remedy: 'Check the id, or add the member with tenancy.members.put().',
   },
+  ACCOUNT_UNKNOWN: {
+    status: 404,
+    message: 'No account has confirmed the address {email}',
+    remedy: 'Check the address; its user signs up and confirms it first.',
+  },
   MEMBER_ANONYMISED: {
     status: 409,
     message: 'User {user} has been forgotten in this tenant',

@@ -75,6 +75,14 @@ export async function insertEntry(db: Database, entry: AuditEntry): Promise<void
   )
 }
 
+/** A line that may be written again by whoever does not know whether it is there: under an id of its own. */
+export async function insertEntryOnce(db: Database, id: string, entry: AuditEntry): Promise<void> {
+  const { actor, credential, impersonator, action, entity, request_id, outcome, code } = entry
+  await sql`insert into audit_log (id, actor, credential, impersonator, action, entity, request_id, outcome, code)
+    values (${id}, ${actor}, ${credential}, ${impersonator}, ${action}, ${entity}, ${request_id}, ${outcome}, ${code})
+    on conflict (id) do nothing`.execute(db)
+}
+
 const ENTITY_LENGTH_MAX = 200
 
 function idIn(value: unknown): string | null {

@@ -8,7 +8,7 @@ export type Role = (typeof roles)[number]
 export type Access = 'anyone' | 'user' | Role
 
 /** How a caller has proved who they are. */
-export type CallerKind = 'session' | 'token' | 'api-key' | 'client'
+export type CallerKind = 'session' | 'token' | 'api-key' | 'client' | 'impersonation'
 
 /** Whoever sends a request, once it is known. */
 export interface Caller {
@@ -21,8 +21,10 @@ export interface Caller {
   readonly tenantId: string | null
   /** The most that the credential allows, if it says so. */
   readonly roleMax: Role | null
-  /** The member of staff who acts as the user: their id. */
+  /** The operator who acts as the user, in the tenant of `tenantId` only: their id. */
   readonly impersonator?: string
+  /** Which impersonation it is: its id. */
+  readonly impersonationId?: string
 }
 
 /** What a caller is in one tenant. */

@@ -4,7 +4,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import pg from 'pg'
 import { carryEntry } from '../audit/carried.ts'
 import type { Addition, PlatformLog } from '../audit/control-plane.ts'
-import { type AuditEntry, describeRequest, insertEntry, withAnswer, withFailure } from '../audit/entry.ts'
+import {
+  type AuditEntry,
+  describeRequest,
+  insertEntry,
+  insertEntryOnce,
+  withAnswer,
+  withFailure,
+} from '../audit/entry.ts'
 import { limits } from '../limits.ts'
 import { answerOnce } from './idempotency.ts'
 import { openLate } from './late-transaction.ts'
@@ -37,7 +44,8 @@ export async function changeAudited(
     }
     return await change(inTenant, route, entry, platformLog)
   } catch (error) {
-    await noteFailure(tenant, withFailure(entry, error), { request, platformLog })
+    if (inTenant.standing !== null)
+      await noteFailure(tenant, withFailure(entry, error), { request, platformLog })
     throw error
   }
 }
@@ -85,14 +93,20 @@ async function change(
   }
 }
 
-/** Of a change beside the catalog: in the tenant's log, or, if it may not be entered any more, beside the catalog too. */
-async function noteAfter(
+/**
+ * Of what was done beside the tenant's place: in the tenant's log, or, if it may not be entered any more, beside the catalog too.
+ *
+ * @param id of the line, which is written once then
+ */
+export async function noteAfter(
   tenant: Pick<TenantHandle<TenantTables>, 'key' | 'kysely'>,
   entry: AuditEntry,
   platformLog: PlatformLog,
+  id?: string,
 ): Promise<void> {
   try {
-    await insertEntry(tenant.kysely, entry)
+    if (id === undefined) await insertEntry(tenant.kysely, entry)
+    else await insertEntryOnce(tenant.kysely, id, entry)
   } catch {
     await platformLog(entry, { tenantId: tenant.key })
   }
@@ -109,7 +123,6 @@ export async function noteFailure(
   entry: AuditEntry,
   { request, platformLog }: Whereabouts,
 ): Promise<void> {
-  if (admitted(request).standing === null) return
   await noteAfter(tenant, entry, platformLog).catch((error: unknown) =>
     request.log.warn({ err: error }, 'a refusal was not written down'),
   )

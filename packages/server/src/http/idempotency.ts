@@ -3,6 +3,7 @@ import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Kysely, sql } from 'kysely'
 import { limits } from '../limits.ts'
+import type { Caller } from './access.ts'
 import { ProblemError } from './problem-error.ts'
 import type { Database, InTenant } from './route.ts'
 
@@ -36,7 +37,7 @@ export async function answerOnce(
   { tenant, request, reply, caller }: InTenant,
   work: (db: Database) => Promise<unknown>,
 ): Promise<unknown> {
-  const entry = { actor: caller?.id ?? '', key: readKey(request), request: digest(request) }
+  const entry = { actor: nameOf(caller), key: readKey(request), request: digest(request) }
   const text = await tenant.transaction(async ({ kysely }) => {
     if (await claim(kysely, entry)) {
       const body = serialize(reply, await work(kysely))
@@ -48,6 +49,12 @@ export async function answerOnce(
   return text === null
     ? reply.send()
     : reply.type('application/json; charset=utf-8').serializer(String).send(text)
+}
+
+/** Whoever acts as a user has keys of their own: neither gets what the other one was answered. */
+function nameOf(caller: Caller | null): string {
+  const { id = '', impersonator } = caller ?? {}
+  return impersonator === undefined ? id : `${id} by ${impersonator}`
 }
 
 type Entry = Pick<IdempotencyTable, 'actor' | 'key' | 'request'>

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { createJsonSchemaTransform } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { problem } from '../api/index.ts'
+import { allowsImpersonation } from './impersonated.ts'
 import type { Route } from './route.ts'
 
 const zodTransform = createJsonSchemaTransform({})
@@ -43,7 +44,8 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
   })
 }
 
-function describeRoute({ summary, path, access, rate, scope, answers }: Route, response: unknown): object {
+function describeRoute(route: Route, response: unknown): object {
+  const { summary, path, access, rate, scope, answers } = route
   const empty = Object.entries(answers).filter(([, schema]) => schema === null)
   return {
     summary,
@@ -52,6 +54,8 @@ function describeRoute({ summary, path, access, rate, scope, answers }: Route, r
     'x-access': access,
     'x-rate': rate,
     'x-scope': scope,
+    // Whether an operator may do it who acts as the user.
+    'x-impersonated': allowsImpersonation(route),
     security: access === 'anyone' ? [] : [{ key: [] }, { session: [] }],
     response: {
       ...Object(response),

@@ -12,6 +12,7 @@ import {
   tenantUnknown,
   unauthenticated,
 } from './access.ts'
+import { assertNotImpersonated, markImpersonated } from './impersonated.ts'
 import type { Resolution } from './resolution.ts'
 import type { Route } from './route.ts'
 
@@ -48,13 +49,14 @@ interface Doors {
 export async function requireAccess(
   request: FastifyRequest,
   reply: FastifyReply,
-  route: Pick<Route, 'scope' | 'access' | 'rate'>,
+  route: Pick<Route, 'scope' | 'access' | 'rate' | 'method' | 'impersonated'>,
   doors: Doors,
 ): Promise<void> {
   const { access, scope } = route
   const caller = await identify(request, reply, route, doors)
+  entries.set(request, { ...outside, caller })
   if (scope === 'application') {
-    entries.set(request, { ...outside, caller })
+    assertNotImpersonated(route, caller)
     return
   }
   const key = await doors.resolution.resolve(request, caller)
@@ -68,11 +70,16 @@ export async function requireAccess(
   const found = await doors.gatekeeper.admit(key, caller)
   if (found === null) throw tenantUnknown(key)
   const standing = { ...found, role: lesser(found.role, caller.roleMax) }
-  request.log = request.log.child({ tenant: standing.tenantId, caller: caller.id })
+  request.log = request.log.child({
+    tenant: standing.tenantId,
+    caller: caller.id,
+    ...(caller.impersonator !== undefined && { impersonator: caller.impersonator }),
+  })
   const tenant = { id: standing.tenantId, plan: standing.plan ?? null }
   await doors.limiter.countTenant(tenant, reply, route)
   entries.set(request, { caller, standing, key, tenant })
   if (isRole(access) && !reaches(standing.role, access)) throw forbidden(access)
+  assertNotImpersonated(route, caller)
 }
 
 /** Who calls; whoever is not known is counted by their address. */
@@ -94,6 +101,7 @@ async function identify(
     await limiter.countAddress(request, reply, route)
     throw unauthenticated()
   }
+  markImpersonated(reply, caller)
   await limiter.countCaller(caller, reply, route)
   return caller
 }

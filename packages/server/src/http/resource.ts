@@ -50,6 +50,8 @@ export interface ResourceAccess {
   readonly read?: Role
   /** @defaultValue `member` */
   readonly write?: Role
+  /** Whether an operator may write who acts as a user. @defaultValue where a role below `admin` may */
+  readonly impersonated?: boolean
 }
 
 /** The routes of a resource, for whoever mounts them. */
@@ -62,9 +64,9 @@ export function serveResource<
   Change,
   Query extends ListQuery = ListQuery,
 >(resource: Resource<Item, Create, Change, Query>): ResourceRoutes {
-  return ({ cursors }, { read = 'viewer', write = 'member' } = {}) => [
+  return ({ cursors }, { read = 'viewer', write = 'member', impersonated } = {}) => [
     ...readingRoutes(resource, cursors, read),
-    ...writingRoutes(resource, write),
+    ...writingRoutes(resource, { access: write, ...(impersonated !== undefined && { impersonated }) }),
   ]
 }
 
@@ -98,17 +100,17 @@ function readingRoutes<Item extends { readonly id: string }, Create, Change, Que
 
 function writingRoutes<Item extends { readonly id: string }, Create, Change, Query extends ListQuery>(
   resource: Resource<Item, Create, Change, Query>,
-  access: Role,
+  who: { readonly access: Role; readonly impersonated?: boolean },
 ): readonly Route[] {
   const { name, item, gauge, oneStatement = false } = resource
-  const one = { path: `/${name}/:id`, access, params: idParameters } as const
+  const one = { ...who, path: `/${name}/:id`, params: idParameters } as const
   return [
     tenantRoute({
+      ...who,
       oneStatement,
       method: 'POST',
       path: `/${name}`,
       summary: `Creates one of ${name}`,
-      access,
       ...(gauge !== undefined && { adds: () => ({ name: gauge, amount: 1 }) }),
       body: resource.create,
       answers: { 201: item },

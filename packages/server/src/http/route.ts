@@ -41,6 +41,11 @@ interface Declaration<Params, Query, Body> {
    * Idempotency-Key. @defaultValue false
    */
   readonly besideTenant?: boolean
+  /**
+   * Whether an operator may do it who acts as the user.
+   * @defaultValue what reads in a tenant, or takes a role below `admin`; nothing else, so nothing that is about the user themself
+   */
+  readonly impersonated?: boolean
   /** Bytes. @defaultValue 1 MiB */
   readonly bodyBytesMax?: number
   /** The body stays as the bytes that were sent, whatever they are: what is signed is checked before it is read. */

@@ -1,6 +1,7 @@
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
+import { IMPERSONATED_BY } from './impersonated.ts'
 
 interface SecurityOptions {
   /** Origins of web pages that may call the API with the visitor's session. @defaultValue none but its own */
@@ -31,6 +32,7 @@ export async function secureAnswers(
       'ratelimit',
       'ratelimit-policy',
       'idempotency-replayed',
+      IMPERSONATED_BY,
     ],
   })
   app.addHook('onRequest', (request, reply, next) => {

@@ -68,8 +68,8 @@ export function createRates(
     async countAddress(request, reply, { rate }) {
       await consume(reply, { name: 'address', counter: addresses, key: addressKey(request.ip) }, costs[rate])
     },
-    async countCaller({ id }, reply, { rate }) {
-      await consume(reply, { name: 'user', counter: users, key: id }, costs[rate])
+    async countCaller({ id, impersonator = id }, reply, { rate }) {
+      await consume(reply, { name: 'user', counter: users, key: impersonator }, costs[rate])
     },
     async countTenant({ id, plan }, reply, { rate }) {
       await consume(reply, { name: 'tenant', counter: tenantsOf(plan), key: id }, costs[rate])

@@ -2,6 +2,7 @@ import type { Tenancy, TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyBaseLogger } from 'fastify'
 import type { z } from 'zod'
+import type { PlatformLog } from '../audit/control-plane.ts'
 import type { Deliveries } from '../deliveries.ts'
 import type { CursorCodec } from '../http/cursor.ts'
 import type { Gate } from '../http/gate.ts'
@@ -33,6 +34,8 @@ export interface Services {
   /** Work that is left for later. */
   readonly jobs: Jobs
   readonly log: FastifyBaseLogger
+  /** Where it is written down what happens outside of tenants. */
+  readonly platformLog: PlatformLog
   /** Asked before a user deletes their account; each may throw a refusal. */
   readonly beforeDeletion: ((userId: string) => Promise<void>)[]
   /** Asked before a tenant gets more of what a gauge counts; each may throw a refusal. */

@@ -19,6 +19,8 @@ export interface Operation {
   readonly path: string
   readonly access: string
   readonly scope: string
+  /** Whether an operator may do it who acts as a user. */
+  readonly impersonated: boolean
   readonly hasQuery: (name: string) => boolean
   readonly body: Schema | null
 }
@@ -36,6 +38,7 @@ export function readOperations(app: FastifyInstance): readonly Operation[] {
         path,
         access: String(operation['x-access']),
         scope: String(operation['x-scope']),
+        impersonated: operation['x-impersonated'] === true,
         hasQuery: (wanted) => parameters.some(({ in: place, name }) => place === 'query' && name === wanted),
         body,
       }

@@ -26,6 +26,7 @@ export function accountRoutes(
       path: '/auth/profile',
       summary: 'Who the caller is',
       access: 'user',
+      impersonated: true,
       answers: { 200: api.user },
       handle: ({ caller }) => readProfile(db, requireUser(caller)),
     }),

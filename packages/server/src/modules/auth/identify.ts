@@ -7,6 +7,7 @@ import { ProblemError } from '../../http/problem-error.ts'
 import { limits } from '../../limits.ts'
 import { findKey, KEY_PREFIX } from './api-keys.ts'
 import type { BetterAuth } from './better-auth.ts'
+import { CREDENTIAL_PREFIX, findImpersonation } from './impersonation/impersonation.ts'
 import type { AuthTables } from './tables.ts'
 
 export interface CredentialCache {
@@ -49,7 +50,10 @@ export function createIdentification(
     async identify(request) {
       const bearer = readBearer(request)
       if (bearer !== null) {
-        const caller = await byBearer(bearer)
+        // Never from memory: an end counts at once, in every process.
+        const caller = bearer.startsWith(CREDENTIAL_PREFIX)
+          ? await findImpersonation(db, bearer)
+          : await byBearer(bearer)
         if (caller === null) throw unauthenticated()
         return caller
       }

@@ -1,11 +1,15 @@
 import { fileURLToPath } from 'node:url'
+import { limits } from '../../limits.ts'
 import { defineModule } from '../module.ts'
+import { createRounds } from '../rounds.ts'
 import { resumeDeletions } from './account.ts'
 import { accountRoutes } from './account-routes.ts'
 import { listKeys } from './api-keys.ts'
 import { openBetterAuth } from './better-auth.ts'
 import { credentialRoutes } from './credential-routes.ts'
 import { createIdentification } from './identify.ts'
+import { sweepImpersonations } from './impersonation/ending.ts'
+import { impersonationRoutes } from './impersonation/routes.ts'
 import { authOptions } from './options.ts'
 import { passwordRoutes } from './password-routes.ts'
 import { providerRoutes } from './provider-routes.ts'
@@ -14,6 +18,7 @@ import { signInRoutes } from './sign-in-routes.ts'
 import type { AuthTables } from './tables.ts'
 
 export { createKey, findKey, KEY_PREFIX } from './api-keys.ts'
+export { grantOperator, listOperators, type Operator, revokeOperator } from './impersonation/operators.ts'
 export type { AuthTables } from './tables.ts'
 
 /** Users: who they are, and how they prove it. */
@@ -29,6 +34,7 @@ export const auth = defineModule({
     const identification = createIdentification(betterAuth, db, services.origins)
     gate.identifyBy(identification)
     services.inBackground(() => resumeDeletions(services, db))
+    createRounds(services, limits.impersonationSweepMs, () => sweepImpersonations({ ...services, db }))
     gauges.set('api_clients', async (tenantId) => (await listKeys(db, { tenantId })).length)
     const relay = createRelay(betterAuth, baseUrl, () => identification.clear())
     return [
@@ -37,6 +43,7 @@ export const auth = defineModule({
       ...providerRoutes(services, options, relay),
       ...accountRoutes(services, db, relay, identification),
       ...credentialRoutes(services, { auth: betterAuth, db, cache: identification }),
+      ...impersonationRoutes(services, db),
     ]
   },
 })

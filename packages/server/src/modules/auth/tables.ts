@@ -32,5 +32,28 @@ export interface AuthTables {
     created_at: ColumnType<Date, never, never>
     expires_at: Date | null
   }
+  operator: { user_id: string; granted_at: ColumnType<Date, never, never> }
+  impersonation: ImpersonationTable
+  /** What may go on at this moment: not ended, not over, its operator and its user still what they were. */
+  valid_impersonation: ImpersonationTable
   deletion: { user_id: string; asked_at: ColumnType<Date, never, never> }
 }
+
+interface ImpersonationTable {
+  id: Generated<string>
+  operator_id: string
+  user_id: string
+  tenant_id: string
+  reason: string
+  token_digest: Buffer
+  credential_digest: Buffer | null
+  asked_at: ColumnType<Date, never, never>
+  redeemed_at: Date | null
+  expires_at: Date
+  ended_at: Date | null
+  end_code: EndCode | null
+  noted_at: Date | null
+}
+
+/** Why an impersonation is over: by whoever acted, by somebody else, by time, or because a right to it was lost. */
+export type EndCode = 'STOPPED' | 'ENDED' | 'EXPIRED' | 'RIGHT_LOST'

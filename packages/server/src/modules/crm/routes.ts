@@ -16,7 +16,7 @@ export function crmRoutes(options: ResourceOptions): readonly Route[] {
     ...serveTagsOf({ name: 'contacts', links: 'contact_tags', owner: 'contact_id', tags: 'tags' }),
     ...serveTagsOf({ name: 'deals', links: 'deal_tags', owner: 'deal_id', tags: 'tags' }),
     ...noteRoutes(options),
-    ...stages(options, { write: 'admin' }),
+    ...stages(options, { write: 'admin', impersonated: true }),
     reorderStages,
     ...bulkRoutes,
     dashboard,

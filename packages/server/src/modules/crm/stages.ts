@@ -51,6 +51,7 @@ export const reorderStages = tenantRoute({
   path: '/stages/order',
   summary: 'Puts the stages in another order',
   access: 'admin',
+  impersonated: true,
   body: api.stageOrder,
   answers: { 200: api.stagesInOrder },
   handle: ({ inTransaction, body }) => inTransaction((db) => reorder(db, body.stage_ids)),

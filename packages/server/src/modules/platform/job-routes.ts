@@ -31,7 +31,7 @@ const failedJobs = {
 
 /** Jobs that were given up: seen, tried again, thrown away. */
 export function jobRoutes({ cursors }: Pick<Services, 'cursors'>): readonly Route[] {
-  const route = { access: 'admin', params: idParameters } as const
+  const route = { access: 'admin', impersonated: true, params: idParameters } as const
   return [
     tenantRoute({
       method: 'GET',

@@ -3,7 +3,8 @@ import { type Caller, isRole, type Role, reaches, type Standing } from '../../ht
 
 /**
  * What a caller is in a tenant: what they are there, or, as an admin or owner of a tenant above it, what they are there. A
- * credential that is bound to a tenant is good for that one and those below it. From memory, as a rule.
+ * credential that is bound to a tenant is good for that one and those below it; that of an operator who acts as a user for that one only.
+ * From memory, as a rule.
  */
 export async function admitCaller(
   { members }: Pick<Tenancy, 'members'>,
@@ -14,6 +15,7 @@ export async function admitCaller(
   const [own, ...above] = line
   if (own === undefined) return null
   if (caller.tenantId !== null && !line.some(({ tenantId }) => tenantId === caller.tenantId)) return null
+  if (caller.impersonator !== undefined && own.tenantId !== caller.tenantId) return null
   const found = { tenantId: own.tenantId, plan: own.plan }
   // A client has the role of its key, wherever that is good: below its own tenant as an admin or owner only.
   if (caller.userId === null) {

@@ -53,6 +53,7 @@ export function memberRoutes(services: Services, db: Db): readonly Route[] {
       path: '/organization/leave',
       summary: 'The caller leaves the organization',
       access: 'viewer',
+      impersonated: false,
       answers: { 204: null },
       handle: async ({ here, caller }) => {
         const { tenantId } = here()
@@ -67,8 +68,7 @@ export function memberRoutes(services: Services, db: Db): readonly Route[] {
       body: api.transfer,
       answers: { 204: null },
       handle: async ({ here, caller, body }) => {
-        const { tenantId } = here()
-        const userId = requireUser(caller)
+        const [tenantId, userId] = [here().tenantId, requireUser(caller)]
         const [heir, owner] = [
           await findActive(services, tenantId, body.user_id),
           await findActive(services, tenantId, userId),

@@ -1,4 +1,4 @@
-import type { Services } from '../module.ts'
+import type { Services } from './module.ts'
 
 /**
  * Runs work now and then until the server ends, one run at a time.
