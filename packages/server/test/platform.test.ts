@@ -164,6 +164,9 @@ describe('the document', () => {
       expect(operation.summary).toMatch(/\w/)
       expect(operation.responses.default.content).toHaveProperty('application/problem+json')
     }
+    const names = operations.map(({ operationId }) => operationId)
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([])
+    expect(names).toContain('deleteContactsByIdTagsByTagId')
     const contact = operations.find(({ path, method }) => path === '/t/{slug}/contacts' && method === 'post')
     expect(contact.requestBody.content['application/json'].schema.required).toContain('email')
     expect(contact.responses['201']).toBeDefined()

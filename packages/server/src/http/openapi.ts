@@ -44,10 +44,17 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
   })
 }
 
+/** A name for generators of clients: `postContacts`, `deleteContactsByIdTagsByTagId`. */
+function nameOperation({ method, path }: Route): string {
+  const words = path.replaceAll(':', 'by_').split(/[^a-z0-9]+/i)
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
+}
+
 function describeRoute(route: Route, response: unknown): object {
   const { summary, path, access, rate, scope, answers } = route
   const empty = Object.entries(answers).filter(([, schema]) => schema === null)
   return {
+    operationId: nameOperation(route),
     summary,
     tags: [path.split('/')[1] ?? ''],
     // The permission, one of anyone, user, viewer, member, admin, owner.

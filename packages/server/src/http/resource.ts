@@ -18,6 +18,8 @@ export interface Resource<
 > {
   /** The path segment: `contacts`. */
   readonly name: string
+  /** One of them, in words: `a contact`. */
+  readonly one: string
   /** The gauge that counts them, if plans may allow a certain number only. */
   readonly gauge?: string
   readonly item: z.ZodType<Item>
@@ -75,7 +77,7 @@ function readingRoutes<Item extends { readonly id: string }, Create, Change, Que
   cursors: CursorCodec,
   access: Role,
 ): readonly Route[] {
-  const { name, item } = resource
+  const { name, one, item } = resource
   return [
     tenantRoute({
       method: 'GET',
@@ -89,7 +91,7 @@ function readingRoutes<Item extends { readonly id: string }, Create, Change, Que
     tenantRoute({
       method: 'GET',
       path: `/${name}/:id`,
-      summary: `One of ${name}`,
+      summary: `Shows ${one}`,
       access,
       params: idParameters,
       answers: { 200: item },
@@ -102,15 +104,15 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change, Que
   resource: Resource<Item, Create, Change, Query>,
   who: { readonly access: Role; readonly impersonated?: boolean },
 ): readonly Route[] {
-  const { name, item, gauge, oneStatement = false } = resource
-  const one = { ...who, path: `/${name}/:id`, params: idParameters } as const
+  const { name, one, item, gauge, oneStatement = false } = resource
+  const addressed = { ...who, path: `/${name}/:id`, params: idParameters } as const
   return [
     tenantRoute({
       ...who,
       oneStatement,
       method: 'POST',
       path: `/${name}`,
-      summary: `Creates one of ${name}`,
+      summary: `Creates ${one}`,
       ...(gauge !== undefined && { adds: () => ({ name: gauge, amount: 1 }) }),
       body: resource.create,
       answers: { 201: item },
@@ -121,10 +123,10 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change, Que
       },
     }),
     tenantRoute({
-      ...one,
+      ...addressed,
       oneStatement,
       method: 'PATCH',
-      summary: `Changes one of ${name}`,
+      summary: `Changes ${one}`,
       body: resource.change,
       answers: { 200: item },
       handle: (input) =>
@@ -133,9 +135,9 @@ function writingRoutes<Item extends { readonly id: string }, Create, Change, Que
         ),
     }),
     tenantRoute({
-      ...one,
+      ...addressed,
       method: 'DELETE',
-      summary: `Deletes one of ${name}`,
+      summary: `Deletes ${one}`,
       answers: { 204: null },
       handle: (input) =>
         changing(resource, input, async (db) => {

@@ -12,6 +12,8 @@ type TagTableName = 'tags' | 'blog_tags'
 /** What has tags: its path segment, and the table that links it to them. */
 interface Tagged {
   readonly name: string
+  /** One of them, in words: `a contact`. */
+  readonly one: string
   readonly links: string
   /** The column of `links` that names the tagged record. */
   readonly owner: string
@@ -26,9 +28,10 @@ interface TagRow {
 }
 
 /** Serves the tags themselves: list, get, create, rename, delete. */
-export function serveTags(name: string, table: TagTableName) {
+export function serveTags({ name, one }: { name: string; one: string }, table: TagTableName) {
   return serveResource<TagRow, { name: string }, { name: string }>({
     name,
+    one,
     item: tag,
     create: tagCreate,
     change: tagCreate,
@@ -54,7 +57,7 @@ export function serveTags(name: string, table: TagTableName) {
 /** Serves which tags a record has: list, put, delete. A tag of another tenant is no tag at all: its key is not here. */
 export function serveTagsOf(tagged: Tagged): readonly Route[] {
   const many = `/${tagged.name}/:id/tags`
-  const one = {
+  const addressed = {
     path: `${many}/:tag_id`,
     access: 'member',
     params: linkParameters,
@@ -64,22 +67,22 @@ export function serveTagsOf(tagged: Tagged): readonly Route[] {
     tenantRoute({
       method: 'GET',
       path: many,
-      summary: `The tags of one of ${tagged.name}`,
+      summary: `The tags of ${tagged.one}`,
       access: 'viewer',
       params: idParameters,
       answers: { 200: tagsOf },
       handle: async ({ db, params }) => ({ items: await readTagsOf(db, tagged, params.id) }),
     }),
     tenantRoute({
-      ...one,
+      ...addressed,
       method: 'PUT',
-      summary: `Puts a tag on one of ${tagged.name}`,
+      summary: `Puts a tag on ${tagged.one}`,
       handle: ({ db, params }) => addTag(db, tagged, params),
     }),
     tenantRoute({
-      ...one,
+      ...addressed,
       method: 'DELETE',
-      summary: `Takes a tag off one of ${tagged.name}`,
+      summary: `Takes a tag off ${tagged.one}`,
       handle: async ({ db, params }) => {
         if (await removeTag(db, tagged, params)) return
         throw new ProblemError(404, 'NOT_FOUND', `No such tag on this record in ${tagged.name}`)

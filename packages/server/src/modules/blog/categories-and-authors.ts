@@ -16,6 +16,7 @@ const authorColumns = ['id', 'name', 'member_id', 'bio', 'created_at'] as const
 
 export const categories = serveResource({
   name: 'categories',
+  one: 'a category',
   item: api.category,
   create: api.categoryCreate,
   change: api.categoryChange,
@@ -46,6 +47,7 @@ export const categories = serveResource({
 
 export const authorProfiles = serveResource({
   name: 'author-profiles',
+  one: 'an author profile',
   item: api.authorProfile,
   create: api.authorProfileCreate,
   change: api.authorProfileChange,

@@ -115,6 +115,7 @@ export async function insertPost(db: Database, values: Creation, by: Asker): Pro
 
 export const posts = serveResource({
   name: 'posts',
+  one: 'a post',
   item: api.post,
   create: api.postCreate,
   change: api.postChange,

@@ -8,10 +8,15 @@ import { type PublicOptions, publicRoutes } from './public-routes.ts'
 import { publish } from './publish.ts'
 
 export function blogRoutes(services: Services, options: PublicOptions): readonly Route[] {
-  const resources = [posts, categories, authorProfiles, serveTags('blog-tags', 'blog_tags')]
+  const resources = [
+    posts,
+    categories,
+    authorProfiles,
+    serveTags({ name: 'blog-tags', one: 'a tag of the blog' }, 'blog_tags'),
+  ]
   return [
     ...resources.flatMap((resource) => resource(services)),
-    ...serveTagsOf({ name: 'posts', links: 'post_tags', owner: 'post_id', tags: 'blog_tags' }),
+    ...serveTagsOf({ name: 'posts', one: 'a post', links: 'post_tags', owner: 'post_id', tags: 'blog_tags' }),
     publish,
     ...mediaRoutes(services),
     ...publicRoutes(services, options),

@@ -18,6 +18,7 @@ const columns = [
 
 export const companies = serveResource({
   name: 'companies',
+  one: 'a company',
   oneStatement: true,
   item: api.company,
   create: api.companyCreate,

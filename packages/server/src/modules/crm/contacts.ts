@@ -66,6 +66,7 @@ function matches(search: string): Expression<SqlBool> {
 
 export const contacts = serveResource({
   name: 'contacts',
+  one: 'a contact',
   gauge: 'contacts',
   oneStatement: true,
   item: api.contact,

@@ -71,6 +71,7 @@ function matches(search: string): Expression<SqlBool> {
 
 export const deals = serveResource({
   name: 'deals',
+  one: 'a deal',
   item: api.deal,
   create: api.dealCreate,
   change: api.dealChange,

@@ -20,6 +20,8 @@ import * as statements from './note-statements.ts'
 interface ServedKind<Note> extends statements.NoteKind {
   /** The path of all of them: `contact-notes`. */
   readonly name: string
+  /** What one of them is about, in words: `a contact`. */
+  readonly about: string
   readonly item: z.ZodType<Note>
 }
 
@@ -28,6 +30,7 @@ const ofContacts: ServedKind<z.output<typeof api.contactNote>> = {
   table: 'contact_notes',
   parents: 'contacts',
   owner: 'contact_id',
+  about: 'a contact',
   item: api.contactNote,
 }
 const ofDeals: ServedKind<z.output<typeof api.dealNote>> = {
@@ -35,6 +38,7 @@ const ofDeals: ServedKind<z.output<typeof api.dealNote>> = {
   table: 'deal_notes',
   parents: 'deals',
   owner: 'deal_id',
+  about: 'a deal',
   item: api.dealNote,
 }
 
@@ -47,7 +51,7 @@ function serveNotes<Note extends { readonly id: string }>(
   kind: ServedKind<Note>,
   cursors: ResourceOptions['cursors'],
 ): readonly Route[] {
-  const { name, parents, item } = kind
+  const { name, parents, about, item } = kind
   const many = `/${parents}/:id/notes`
   const list = {
     method: 'GET',
@@ -65,7 +69,7 @@ function serveNotes<Note extends { readonly id: string }>(
     tenantRoute({
       ...list,
       path: many,
-      summary: `A page of the notes on one of ${parents}`,
+      summary: `A page of the notes on ${about}`,
       params: idParameters,
       handle: async (input) => {
         const page = await listNotes(kind, cursors, input, input.params.id)
@@ -76,7 +80,7 @@ function serveNotes<Note extends { readonly id: string }>(
     tenantRoute({
       method: 'POST',
       path: many,
-      summary: `Notes something on one of ${parents}`,
+      summary: `Notes something on ${about}`,
       access: 'member',
       params: idParameters,
       body: api.noteCreate,
@@ -88,7 +92,7 @@ function serveNotes<Note extends { readonly id: string }>(
 }
 
 function serveOneNote<Note extends { readonly id: string }>(kind: ServedKind<Note>): readonly Route[] {
-  const { name, parents, item } = kind
+  const { name, parents, about, item } = kind
   const one = { path: `/${parents}/:id/notes/:note_id`, params: noteParameters } as const
   const find = (db: Database, { id, note_id }: { id: string; note_id: string }) =>
     statements.findNote<Note>(db, kind, note_id, id)
@@ -100,7 +104,7 @@ function serveOneNote<Note extends { readonly id: string }>(kind: ServedKind<Not
     tenantRoute({
       ...one,
       method: 'GET',
-      summary: `One of the notes on one of ${parents}`,
+      summary: `Shows a note on ${about}`,
       access: 'viewer',
       answers: { 200: item },
       handle: async ({ db, params }) => found(name, await find(db, params)),
@@ -108,7 +112,7 @@ function serveOneNote<Note extends { readonly id: string }>(kind: ServedKind<Not
     tenantRoute({
       ...one,
       method: 'PATCH',
-      summary: `Changes one of the notes on one of ${parents}`,
+      summary: `Changes a note on ${about}`,
       access: 'member',
       body: api.noteChange,
       answers: { 200: item },
@@ -122,7 +126,7 @@ function serveOneNote<Note extends { readonly id: string }>(kind: ServedKind<Not
     tenantRoute({
       ...one,
       method: 'DELETE',
-      summary: `Deletes one of the notes on one of ${parents}`,
+      summary: `Deletes a note on ${about}`,
       access: 'member',
       answers: { 204: null },
       handle: (input) =>

@@ -10,11 +10,17 @@ import { noteRoutes } from './notes.ts'
 import { reorderStages, stages } from './stages.ts'
 
 export function crmRoutes(options: ResourceOptions): readonly Route[] {
-  const resources = [companies, contacts, deals, serveTags('tags', 'tags')]
+  const resources = [companies, contacts, deals, serveTags({ name: 'tags', one: 'a tag' }, 'tags')]
   return [
     ...resources.flatMap((resource) => resource(options)),
-    ...serveTagsOf({ name: 'contacts', links: 'contact_tags', owner: 'contact_id', tags: 'tags' }),
-    ...serveTagsOf({ name: 'deals', links: 'deal_tags', owner: 'deal_id', tags: 'tags' }),
+    ...serveTagsOf({
+      name: 'contacts',
+      one: 'a contact',
+      links: 'contact_tags',
+      owner: 'contact_id',
+      tags: 'tags',
+    }),
+    ...serveTagsOf({ name: 'deals', one: 'a deal', links: 'deal_tags', owner: 'deal_id', tags: 'tags' }),
     ...noteRoutes(options),
     ...stages(options, { write: 'admin', impersonated: true }),
     reorderStages,

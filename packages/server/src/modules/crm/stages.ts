@@ -19,6 +19,7 @@ const last = sql<number>`(select coalesce(max(position), 0) + 1 from stages)`
 
 export const stages = serveResource({
   name: 'stages',
+  one: 'a stage',
   item: api.stage,
   create: api.stageCreate,
   change: api.stageChange,
