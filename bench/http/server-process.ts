@@ -37,10 +37,7 @@ process.once('message', async (order: HttpServerOrder) => {
   const ports: HttpServerPorts = {
     tenancy: await serve(tenancy, unlimited),
     plain: await serve(withPlain(tenancy, pool), unlimited),
-    limited: await serve(tenancy, {
-      windowSeconds: 1,
-      plans: { rls: { requestsPerSecond: 40, concurrent: 2 } },
-    }),
+    limited: await serve(tenancy, {}),
   }
   process.send?.(ports)
 })

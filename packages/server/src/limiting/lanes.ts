@@ -1,44 +1,106 @@
 import { ProblemError } from '../http/problem-error.ts'
+import { limits } from '../limits.ts'
 import type { PlanLimits } from './options.ts'
+
+// A tenant may use up at once what a whole window allows it. Its neighbours notice the more of that, the more of it is begun at the
+// same time: so while others are there, what is beyond a first handful begins evenly.
+
+type LanePlan = Pick<PlanLimits, 'concurrent' | 'waiting' | 'requestsPerSecond'>
 
 interface Lane {
   running: number
   readonly waiting: (() => void)[]
+  /** How many may begin though others are there, as of `countedAtMs`. */
+  beginnings: number
+  countedAtMs: number
+  enteredAtMs: number
+  /** Set while somebody waits for time to pass. */
+  timer: NodeJS.Timeout | null
 }
 
 /**
  * Lets a tenant have so many requests worked on at the same time in this process; the next ones wait their turn, and when too
- * many wait further ones are refused. What the others do does not depend on it.
+ * many wait further ones are refused. While other tenants are there, those of one begin evenly.
  */
 export class Lanes {
+  /** Whose last request is longest ago first. */
   readonly #lanes = new Map<string, Lane>()
 
   /** @throws ProblemError `TENANT_BUSY` */
-  async run<T>(
-    tenantId: string,
-    { concurrent, waiting }: Pick<PlanLimits, 'concurrent' | 'waiting'>,
-    work: () => Promise<T>,
-  ): Promise<T> {
-    const lane = this.#laneOf(tenantId)
-    if (lane.running < concurrent) lane.running += 1
-    else if (lane.waiting.length < waiting) await new Promise<void>((enter) => lane.waiting.push(enter))
-    else throw new ProblemError(429, 'TENANT_BUSY', 'The organization has too many requests open; try again')
+  async run<T>(tenantId: string, plan: LanePlan, work: () => Promise<T>): Promise<T> {
+    const lane = this.#enter(tenantId)
+    if (lane.waiting.length === 0 && this.#mayBegin(lane, plan)) begin(lane)
+    else if (lane.waiting.length < plan.waiting) {
+      await new Promise<void>((enter) => {
+        lane.waiting.push(enter)
+        this.#serve(lane, plan)
+      })
+    } else
+      throw new ProblemError(429, 'TENANT_BUSY', 'The organization has too many requests open; try again')
     try {
       return await work()
     } finally {
-      // Whoever waits takes the place over, so that nobody else can come in between.
-      const next = lane.waiting.shift()
-      if (next !== undefined) next()
-      else lane.running -= 1
-      if (lane.running === 0) this.#lanes.delete(tenantId)
+      lane.running -= 1
+      this.#serve(lane, plan)
     }
   }
 
-  #laneOf(tenantId: string): Lane {
-    const known = this.#lanes.get(tenantId)
-    if (known !== undefined) return known
-    const made: Lane = { running: 0, waiting: [] }
-    this.#lanes.set(tenantId, made)
-    return made
+  /** Those who wait begin in their order; when it takes time until the next one may, it is waited for. */
+  #serve(lane: Lane, plan: LanePlan): void {
+    while (lane.waiting.length > 0 && this.#mayBegin(lane, plan)) {
+      begin(lane)
+      lane.waiting.shift()?.()
+    }
+    if (lane.waiting.length === 0 || lane.running >= plan.concurrent || lane.timer !== null) return
+    const wake = () => {
+      lane.timer = null
+      this.#serve(lane, plan)
+    }
+    lane.timer = setTimeout(wake, Math.ceil((1 - lane.beginnings) / paceMs(plan)))
   }
+
+  #mayBegin(lane: Lane, plan: LanePlan): boolean {
+    const nowMs = performance.now()
+    const earned = (nowMs - lane.countedAtMs) * paceMs(plan)
+    lane.beginnings = Math.min(limits.laneBeginningsAtOnce, lane.beginnings + earned)
+    lane.countedAtMs = nowMs
+    const isPaced = this.#lanes.size > 1 && plan.waiting > 0
+    return lane.running < plan.concurrent && (!isPaced || lane.beginnings >= 1)
+  }
+
+  #enter(tenantId: string): Lane {
+    const nowMs = performance.now()
+    const lane = this.#lanes.get(tenantId) ?? openLane(nowMs)
+    this.#lanes.delete(tenantId)
+    this.#lanes.set(tenantId, lane)
+    lane.enteredAtMs = nowMs
+    this.#leaveOut(nowMs)
+    return lane
+  }
+
+  /** Who has asked nothing for a while is not there any more, unless that is still being answered. */
+  #leaveOut(nowMs: number): void {
+    for (const [tenantId, lane] of this.#lanes) {
+      if (nowMs - lane.enteredAtMs < limits.laneKeptMs) return
+      this.#lanes.delete(tenantId)
+      if (lane.running === 0 && lane.waiting.length === 0) continue
+      lane.enteredAtMs = nowMs
+      this.#lanes.set(tenantId, lane)
+    }
+  }
+}
+
+function begin(lane: Lane): void {
+  lane.running += 1
+  lane.beginnings = Math.max(0, lane.beginnings - 1)
+}
+
+/** How many beginnings a tenant earns in a millisecond. */
+function paceMs({ requestsPerSecond }: LanePlan): number {
+  return Math.max(requestsPerSecond, limits.laneBeginningsPerSecondMin) / 1_000
+}
+
+function openLane(nowMs: number): Lane {
+  const beginnings = limits.laneBeginningsAtOnce
+  return { running: 0, waiting: [], beginnings, countedAtMs: nowMs, enteredAtMs: nowMs, timer: null }
 }

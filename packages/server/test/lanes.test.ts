@@ -1,0 +1,75 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Lanes } from '../src/limiting/lanes.ts'
+import { limits } from '../src/limits.ts'
+
+const plan = { concurrent: 16, waiting: 64, requestsPerSecond: 100 }
+const atOnce = limits.laneBeginningsAtOnce
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+/** Asks many times for a tenant; `begun` has the numbers of those requests that have begun, `refused` the codes of the others. */
+function ask(lanes: Lanes, tenantId: string, times: number, chosen = plan) {
+  const begun: number[] = []
+  const refused: unknown[] = []
+  for (let n = 0; n < times; n += 1) {
+    lanes.run(tenantId, chosen, async () => void begun.push(n)).catch((error) => refused.push(error.code))
+  }
+  return { begun, refused }
+}
+
+const settle = () => vi.advanceTimersByTimeAsync(0)
+
+describe('a tenant that asks much', () => {
+  it('begins all of it at once when nobody else is there', async () => {
+    const { begun } = ask(new Lanes(), 'noisy', 60)
+    await settle()
+    expect(begun).toHaveLength(60)
+  })
+
+  it('begins evenly beside another one, in order, and the other one at once', async () => {
+    const lanes = new Lanes()
+    ask(lanes, 'quiet', 1)
+    const noisy = ask(lanes, 'noisy', 40)
+    await settle()
+    expect(noisy.begun).toHaveLength(atOnce)
+    await vi.advanceTimersByTimeAsync(100)
+    expect(noisy.begun).toHaveLength(atOnce + 10)
+    const quiet = ask(lanes, 'quiet', atOnce - 1)
+    await settle()
+    expect(quiet.begun).toHaveLength(atOnce - 1)
+    await vi.advanceTimersByTimeAsync(400)
+    expect(noisy.begun).toEqual(Array.from({ length: 40 }, (_, n) => n))
+  })
+
+  it('is refused what may not wait, and nothing else', async () => {
+    const lanes = new Lanes()
+    ask(lanes, 'quiet', 1)
+    const noisy = ask(lanes, 'noisy', 100)
+    const hurried = ask(lanes, 'hurried', 20, { ...plan, waiting: 0 })
+    await settle()
+    expect(noisy.refused).toEqual(Array.from({ length: 100 - atOnce - 64 }, () => 'TENANT_BUSY'))
+    expect(hurried).toMatchObject({ begun: { length: 16 }, refused: { length: 4 } })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(noisy.begun).toHaveLength(atOnce + 64)
+  })
+
+  it('goes on at full speed when the others have gone', async () => {
+    const lanes = new Lanes()
+    ask(lanes, 'quiet', 1)
+    const before = ask(lanes, 'noisy', 40, { ...plan, requestsPerSecond: 1 })
+    await vi.advanceTimersByTimeAsync(limits.laneKeptMs)
+    expect(before.begun).toHaveLength(atOnce + limits.laneBeginningsPerSecondMin)
+    const after = ask(lanes, 'noisy', 1, { ...plan, requestsPerSecond: 1 })
+    await settle()
+    expect([before.begun.length, after.begun.length]).toEqual([40, 1])
+  })
+
+  it('leaves room for what others begin when its work fails', async () => {
+    const lanes = new Lanes()
+    const failing = () =>
+      lanes.run('noisy', { ...plan, concurrent: 1 }, () => Promise.reject(new Error('no')))
+    await expect(failing()).rejects.toThrow('no')
+    await expect(failing()).rejects.toThrow('no')
+  })
+})
