@@ -130,13 +130,13 @@ describe('a mover that is killed', () => {
       lock: "select pg_advisory_xact_lock_shared(hashtextextended('quickscale unscoped writers', 0))",
     })
     const config = configOf(installation.name, installation.masterKey, 'rls', { plans })
-    const mover = new MoverProcess({ config, key: 'large', destination, megabytesMax: 128 })
+    const mover = new MoverProcess({ config, key: 'large', destination, megabytesMax: 64 })
     try {
       mover.order('start')
       await untilState(installation, tenantId, 'streaming', mover)
       await tenancy.tenant('large').query(
         `insert into note (id, body)
-         select n, repeat(md5(n::text), 100) from generate_series(1, 50000) as n`,
+         select n, repeat(md5(n::text), 100) from generate_series(1, 12000) as n`,
       )
       await lock.end()
       const answer = () => (mover.alive ? mover.answers.join() : 'killed')
@@ -146,7 +146,7 @@ describe('a mover that is killed', () => {
       await mover.kill()
     }
     const { rows } = await tenancy.tenant('large').query('select count(*)::integer as count from note')
-    expect(rows).toEqual([{ count: 50_000 }])
+    expect(rows).toEqual([{ count: 12_000 }])
   })
 
   test('while its new database is made: a cancellation leaves no database', async () => {
