@@ -336,18 +336,24 @@ describe('an invoice that is not paid', () => {
     expect((await enter(owner, 'owing')).httpStatus).toBe(200)
   })
 
-  it('that is paid opens nothing that an operator has closed', async () => {
-    const { owner, paid } = await makePaying('closed', 'only')
-    await installation.tenancy.tenants.suspend('closed', { reason: 'abuse' })
+  it.each(['before', 'after'])('that is paid opens nothing that an operator has closed %s', async (when) => {
+    const slug = `closed-${when}`
+    const { tenants } = installation.tenancy
+    const { owner, paid } = await makePaying(slug, 'only')
+    if (when === 'before') await tenants.suspend(slug, { reason: 'abuse' })
     await fail(paid)
-    await until(owner, 'closed', { status: 'past_due' })
-    await passGrace('closed')
+    await until(owner, slug, { status: 'past_due' })
+    await passGrace(slug)
     await fail(paid)
-    await until(owner, 'closed', { status: 'unpaid', suspended: false })
+    await until(owner, slug, { status: 'unpaid', suspended: true })
+    if (when === 'after') await tenants.suspend(slug, { reason: 'abuse' })
     stripe.state.settle(paid)
     await send()
-    await until(owner, 'closed', { status: 'active' })
-    expect((await enter(owner, 'closed')).code).toBe('TENANT_SUSPENDED')
+    await until(owner, slug, { status: 'active', suspended: false })
+    expect((await enter(owner, slug)).code).toBe('TENANT_SUSPENDED')
+    expect(await tenants.suspensions(slug)).toMatchObject([{ cause: 'operator', reason: 'abuse' }])
+    await tenants.resume(slug, { cause: 'operator' })
+    expect((await enter(owner, slug)).httpStatus).toBe(200)
   })
 })
 

@@ -2,6 +2,7 @@ export type { Admin, AdminTransaction, AdminUse } from './admin/admin.ts'
 export type { ControlPlane } from './catalog/control-plane.ts'
 export { decrypt, type Envelope, encrypt, localKeyProvider } from './catalog/credentials.ts'
 export type { Kin, Member, NewMember } from './catalog/members.ts'
+export type { Suspension } from './catalog/suspensions.ts'
 export type { TenantFilter } from './catalog/tenants.ts'
 export {
   type ConnectionsConfig,

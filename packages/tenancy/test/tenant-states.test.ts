@@ -75,6 +75,45 @@ describe.each(strategies)('a tenant under the %s strategy', (strategy: Strategy)
     ])
   })
 
+  test('that several have suspended opens when the last of them resumes it, whichever comes first', async () => {
+    const { tenants } = installation.tenancy
+    const causes = async () => (await tenants.suspensions('one')).map(({ cause }) => cause)
+    const billing = { cause: 'billing' }
+    for (const [first, second] of [
+      [billing, {}],
+      [{}, billing],
+    ]) {
+      await tenants.suspend('one', { ...first, reason: 'the first' })
+      await tenants.suspend('one', { ...second, reason: 'the second' })
+      await tenants.suspend('one', { ...second, reason: 'once more' })
+      const [, later] = await tenants.suspensions('one')
+      expect(later).toMatchObject({ reason: 'the second' })
+      for (const _ of [1, 2])
+        expect(await tenants.resume('one', billing)).toMatchObject({ state: 'suspended' })
+      await refused('TENANT_SUSPENDED')
+      expect(await causes()).toEqual(['operator'])
+      expect(await tenants.resume('one', { cause: 'operator' })).toMatchObject({ state: 'active' })
+      expect([await read(), await causes()]).toEqual([[{ body: 'kept' }], []])
+    }
+    for (const cause of ['billing', 'abuse']) await tenants.suspend('one', { cause })
+    expect(
+      await Promise.all(['abuse', 'billing'].map((cause) => tenants.resume('one', { cause }))),
+    ).toMatchObject([{ state: 'suspended' }, { state: 'active' }])
+    await tenants.suspend('one', billing)
+    await tenants.archive('one')
+    expect(await tenants.resume('one', billing)).toMatchObject({ state: 'archived' })
+    await tenants.suspend('two', billing)
+    // Whoever names no cause opens whatever keeps it closed.
+    expect(await tenants.resume('two')).toMatchObject({ state: 'active' })
+    expect(await tenants.resume('two', billing)).toMatchObject({ state: 'active' })
+    await tenants.resume('one')
+    await expect(tenants.suspend('one', { cause: 'No Word' })).rejects.toMatchObject({
+      code: 'TENANT_INVALID',
+      details: { field: 'cause' },
+    })
+    expect(await read()).toEqual([{ body: 'kept' }])
+  })
+
   test('in an illegal transition is refused by name', async () => {
     const { tenants } = installation.tenancy
     await tenants.archive('one')

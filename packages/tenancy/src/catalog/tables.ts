@@ -46,6 +46,12 @@ export interface CatalogTables {
     schema_tenants: ColumnType<number, never, never>
     created_at: CreatedAt
   }
+  suspension: {
+    tenant_id: string
+    cause: string
+    reason: string | null
+    since: CreatedAt
+  }
   tenant: {
     id: string
     slug: string

@@ -15,6 +15,7 @@ const illegalTransition = 'QS007'
  * Records a tenant's next state, with its line in the audit log, in one transaction. The tenant is not settled until
  * its place has followed.
  *
+ * @param also what belongs to the same transaction
  * @throws QuickScaleError `ILLEGAL_TRANSITION`
  */
 export async function changeTenantState(
@@ -22,6 +23,7 @@ export async function changeTenantState(
   tenant: Tenant,
   to: TenantState,
   audit: { action: string; details: Readonly<Record<string, unknown>> },
+  also: (transaction: Kysely<CatalogTables>) => Promise<unknown> = async () => undefined,
 ): Promise<Tenant> {
   return await db.transaction().execute(async (transaction) => {
     const row = await transaction
@@ -31,6 +33,7 @@ export async function changeTenantState(
       .returningAll()
       .executeTakeFirstOrThrow()
       .catch((cause: unknown) => explainTransition(cause, tenant, to))
+    await also(transaction)
     const details = { from: tenant.state, ...audit.details }
     await recordAudit(transaction, { action: audit.action, tenantId: tenant.id, details })
     return toTenant(row)

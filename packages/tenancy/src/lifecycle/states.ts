@@ -1,5 +1,7 @@
 import pg from 'pg'
+import { recordAudit } from '../catalog/audit.ts'
 import { findRoute } from '../catalog/places.ts'
+import { addSuspension, assertCause, dropSuspension, OPERATOR } from '../catalog/suspensions.ts'
 import { changeTenantState, markSettled } from '../catalog/tenant-states.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
@@ -12,6 +14,11 @@ import { withTenantLocked } from './locked.ts'
 export interface StateChange {
   /** For the audit log. */
   readonly reason?: string
+  /**
+   * Under which name it is suspended: each suspends for itself, and the tenant opens when the last one has resumed it. a-z, 0-9 and
+   * `-`, a letter first. @defaultValue `operator`; a `resume` without one opens, whoever has suspended it
+   */
+  readonly cause?: string
   /**
    * Milliseconds that transactions which have begun may go on when the tenant is closed; then they are ended.
    * In a database of the tenant's own each of their statements is refused at once. @defaultValue 5000
@@ -37,25 +44,62 @@ const actions = {
 /**
  * Suspends, archives or resumes. A tenant that is in the state already stays so.
  *
- * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `ILLEGAL_TRANSITION`, `TENANT_UNREACHABLE`,
- *   `TENANT_MOVING` in the instant between two places: the state is followed when the tenant has arrived
+ * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID` (cause), `ILLEGAL_TRANSITION`,
+ *   `TENANT_UNREACHABLE`, `TENANT_MOVING` in the instant between two places: the state is followed when the tenant has arrived
  */
 export async function changeState(
   workshop: Workshop,
   key: string,
   to: keyof typeof actions,
-  { reason, graceMs = limits.closingGraceMs }: StateChange = {},
+  change: StateChange = {},
 ): Promise<Tenant> {
+  const { reason, cause, graceMs = limits.closingGraceMs } = change
+  if (cause !== undefined) assertCause(cause)
   return await withTenantLocked(workshop, key, { apart: false }, async (known) => {
     // To the database this is what provisioning ends with; here there is no place yet that could be opened.
     if (known.state === 'provisioning') {
       throw new QuickScaleError('ILLEGAL_TRANSITION', { key: known.slug, from: known.state, to })
     }
-    if (known.state === to && known.settled) return known
     const { db } = workshop.catalog
-    const audit = { action: actions[to], details: reason === undefined ? {} : { reason } }
-    const tenant = known.state === to ? known : await changeTenantState(db, known, to, audit)
+    if (to === 'active' && cause !== undefined && (await staysClosed(db, known, { cause, reason })))
+      return known
+    const details = { ...(reason !== undefined && { reason }), ...(cause !== undefined && { cause }) }
+    const suspension = { cause: cause ?? OPERATOR, reason }
+    if (known.state === to && to === 'suspended') await suspendFurther(db, known, suspension, details)
+    if (known.state === to && known.settled) return known
+    const also = async (transaction: Db) =>
+      to === 'suspended' && (await addSuspension(transaction, known.id, suspension))
+    const audit = { action: actions[to], details }
+    const tenant = known.state === to ? known : await changeTenantState(db, known, to, audit, also)
     return await settle(workshop, tenant, to, graceMs)
+  })
+}
+
+type Db = Workshop['catalog']['db']
+
+/** Whether somebody resumes for themself only: others keep it suspended, or it was archived meanwhile. */
+async function staysClosed(
+  db: Db,
+  tenant: Tenant,
+  ended: { readonly cause: string; readonly reason: string | undefined },
+): Promise<boolean> {
+  const closed = tenant.state === 'suspended' || tenant.state === 'archived'
+  return closed && (await dropSuspension(db, tenant, ended))
+}
+
+async function suspendFurther(
+  db: Db,
+  { id, state }: Tenant,
+  suspension: { readonly cause: string; readonly reason: string | undefined },
+  details: object,
+): Promise<void> {
+  await db.transaction().execute(async (transaction) => {
+    if (!(await addSuspension(transaction, id, suspension))) return
+    await recordAudit(transaction, {
+      action: actions.suspended,
+      tenantId: id,
+      details: { from: state, ...details },
+    })
   })
 }
 

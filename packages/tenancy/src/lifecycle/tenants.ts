@@ -1,4 +1,5 @@
 import { findRoute } from '../catalog/places.ts'
+import { listSuspensions, type Suspension } from '../catalog/suspensions.ts'
 import { findTenant, listTenants, parseTenantKey, type TenantFilter } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import type { BroughtDatabase } from '../placements/bring.ts'
@@ -66,16 +67,30 @@ export interface Tenants {
    */
   reconnect(key: string, database: BroughtDatabase): Promise<Tenant>
   /**
-   * Lets nobody in until it is resumed. On return nobody is inside.
+   * Lets nobody in until it is resumed. On return nobody is inside. Several may suspend it, each under a `cause` of its own.
    *
-   * @throws QuickScaleError `TENANT_NOT_FOUND`, `ILLEGAL_TRANSITION`, `TENANT_UNREACHABLE`
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_INVALID` (cause), `ILLEGAL_TRANSITION`, `TENANT_UNREACHABLE`
    * @example await tenancy.tenants.suspend('acme', { reason: 'invoice 4711 is open' })
    */
   suspend(key: string, change?: StateChange): Promise<Tenant>
-  /** Opens a suspended or an archived tenant. @throws QuickScaleError as suspend */
-  resume(key: string, change?: Pick<StateChange, 'reason'>): Promise<Tenant>
+  /**
+   * Opens a suspended or an archived tenant. With a `cause` it takes back that one only: who is suspended for another one too stays so,
+   * and who is archived stays archived.
+   *
+   * @returns the tenant as it is then
+   * @throws QuickScaleError as suspend
+   * @example const { state } = await tenancy.tenants.resume('acme', { cause: 'billing' }) // suspended, when an operator has too
+   */
+  resume(key: string, change?: Pick<StateChange, 'reason' | 'cause'>): Promise<Tenant>
+  /**
+   * Who keeps a tenant suspended, and why, the first one first.
+   *
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`
+   * @example for (const { cause, reason } of await tenancy.tenants.suspensions('acme')) console.log(cause, reason)
+   */
+  suspensions(key: string): Promise<readonly Suspension[]>
   /** Lets nobody in and keeps the data, for a customer who has left. @throws QuickScaleError as suspend */
-  archive(key: string, change?: StateChange): Promise<Tenant>
+  archive(key: string, change?: Omit<StateChange, 'cause'>): Promise<Tenant>
   /**
    * Takes the tenant and everything it has away, for good, and proves that nothing is left. `dryRun` only tells what
    * would go. Repeat it after an interruption.
@@ -155,6 +170,10 @@ export function createTenants(
     reconnect: (key, database) => reconnectTenant(workshop, key, database),
     suspend: (key, change) => changing(key, changeState(workshop, key, 'suspended', change)),
     resume: (key, change) => changing(key, changeState(workshop, key, 'active', change)),
+    suspensions: async (key) => {
+      const { id } = found(key, await findTenant(catalog.db, parseTenantKey(key)))
+      return await listSuspensions(catalog.db, id)
+    },
     archive: (key, change) => changing(key, changeState(workshop, key, 'archived', change)),
     delete: (key, options) => changing(key, deleteTenant(workshop, plans, key, options)),
     sweep: () => sweepTenants(workshop, plans, seed),

@@ -13,7 +13,7 @@ import type { Changes, Db, Subscription } from './tables.ts'
 //
 //   1  what the provider keeps, if it has said that something has changed: read from it, never taken from what it said
 //   2  what time does: trials, periods and grace end
-//   3  the tenant's state: suspended when nothing is paid, opened again by whoever suspended it only
+//   3  the tenant's state: suspended when nothing is paid, opened again when nobody else keeps it suspended
 //   4  the tenant's plan, by a move where it means another place
 //
 // One process at a time does so for a subscription, under a lease; whatever is interrupted is due again. No order of
@@ -64,6 +64,9 @@ function differs(subscription: Subscription, changes: Changes): boolean {
   return Object.entries(changes).some(([name, value]) => String(now[name]) !== String(value))
 }
 
+/** Under which billing suspends, and resumes nothing else. */
+const cause = 'billing'
+
 async function followState(
   { tenancy, db }: Settling,
   subscription: Subscription,
@@ -71,17 +74,17 @@ async function followState(
 ): Promise<Subscription> {
   const { status, suspended_at } = subscription
   if (status === 'unpaid') {
-    // Suspended by somebody else, for another reason, that payment does not remove.
-    if (suspended_at === null && state !== 'active') return subscription
+    if (state !== 'active' && state !== 'suspended') return subscription
     const noted =
       suspended_at === null
         ? await changeSubscription(db, subscription, { suspended_at: new Date() })
         : subscription
-    await tenancy.tenants.suspend(id, { reason: 'the subscription is not paid' })
+    await tenancy.tenants.suspend(id, { cause, reason: 'the subscription is not paid' })
     return noted
   }
   if (suspended_at === null) return subscription
-  if (state === 'suspended') await tenancy.tenants.resume(id, { reason: 'nothing is owed' })
+  // What somebody else has suspended it for is not removed by payment.
+  await tenancy.tenants.resume(id, { cause, reason: 'nothing is owed' })
   return await changeSubscription(db, subscription, { suspended_at: null })
 }
 
