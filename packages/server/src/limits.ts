@@ -64,7 +64,9 @@ export const limits = {
   /** How often subscriptions that are due are looked for though nobody asked, and how many are settled at the same time. */
   settlementIntervalMs: 30_000,
   settlementsConcurrency: 4,
-  /** How long a process may be silent before another one settles in its place. */
+  /** Moves that one process has begun for subscriptions and that are not over. */
+  settlementMovesMax: 100,
+  /** How long a process may be silent before another one settles, or moves a tenant, in its place. */
   settlementLeaseMs: 60_000,
   /** The pause after the first failure, and after many. */
   settlementPauseMs: 5_000,

@@ -219,8 +219,20 @@ describe('a plan that is paid for', () => {
     stripe.state.endSubscription(paid.id)
     const late = await ask(owner, 'POST', '/t/card/billing/plan', { plan: 'only' })
     expect([late.httpStatus, late.code]).toEqual([409, 'CONFLICT'])
+    // What was noted is looked at though no event comes.
+    await untilRow(id, ({ status }) => status === 'canceled')
     await send()
     await until(owner, 'card', { status: 'canceled', plan: 'rls' })
+    // Nor can somebody pay who was deleted there; the next checkout is another customer's.
+    stripe.state.deleteCustomer(paid.customer)
+    await send()
+    expect((await ask(owner, 'POST', '/t/card/billing/portal')).code).toBe('SUBSCRIPTION_NONE')
+    const anew = await ask(owner, 'POST', '/t/card/billing/checkout', { plan: 'only' })
+    expect(anew.httpStatus, JSON.stringify(anew)).toBe(200)
+    const second = stripe.state.pay(String(anew.url))
+    expect(second.customer).not.toBe(paid.customer)
+    await send()
+    await until(owner, 'card', { status: 'active', plan: 'only' })
   })
 
   it('is paid for by one customer, whoever asks, and once, though two pages were paid for', async () => {

@@ -120,6 +120,51 @@ describe('a plan that costs nothing', () => {
   })
 })
 
+describe('moves to other plans', () => {
+  it('hold up no other subscription, and are taken back by a later choice', async () => {
+    const { tenancy } = installation
+    const slugs = ['way-1', 'way-2', 'way-3', 'way-4', 'way-5']
+    for (const slug of [...slugs, 'timed']) await makeOrganization(slug, 'rls')
+    const timed = await ask(ann, 'POST', '/t/timed/billing/plan', { plan: 'only' })
+    expect(timed.body).toMatchObject({ plan: 'only', change: null })
+    let release: () => void = () => undefined
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    // A move copies once whatever is being written has ended.
+    const held = tenancy.tenant('way-1').transaction(async ({ query }) => {
+      await query("insert into companies (name) values ('Written slowly')")
+      await released
+    })
+    try {
+      const choose = (slug: string, plan: string) => ask(ann, 'POST', `/t/${slug}/billing/plan`, { plan })
+      for (const slug of slugs.slice(0, -1)) expect((await choose(slug, 'schema')).status).toBe(202)
+      const movesOf = async (...of: string[]) =>
+        (await Promise.all(of.map((tenant) => tenancy.moves.list({ tenant })))).flat()
+      const four = async () => expect(await movesOf(...slugs)).toHaveLength(4)
+      await vi.waitFor(four, 20_000)
+      const db = tenancy.controlPlane.kysely<BillingTables>('billing')
+      const { id } = await tenancy.tenants.get('timed')
+      const over = { cancel_at: new Date(0), due_at: new Date(0) }
+      await db.updateTable('subscription').set(over).where('tenant_id', '=', id).execute()
+      expect((await choose('way-5', 'schema')).status).toBe(202)
+      await vi.waitFor(async () => expect((await untilSettled('timed')).body.status).toBe('canceled'), 20_000)
+      for (const slug of slugs.slice(1)) {
+        const later = await choose(slug, 'only')
+        expect([later.status, later.body.change], later.text).toEqual([200, null])
+        expect([await strategyOf(slug), (await tenancy.tenants.get(slug)).plan]).toEqual(['rls', 'only'])
+        expect((await movesOf(slug)).filter(({ state }) => state !== 'cancelled')).toEqual([])
+      }
+      expect(await movesOf('way-1')).toMatchObject([{ plan: 'schema', state: 'copying' }])
+    } finally {
+      release()
+      await held
+    }
+    await untilSettled('way-1')
+    expect(await strategyOf('way-1')).toBe('schema')
+  })
+})
+
 describe('a plan that an organization does not fit into', () => {
   it('is refused with what does not fit, and nothing is changed', async () => {
     await makeOrganization('large', 'schema')
@@ -400,6 +445,8 @@ describe('time', () => {
     cancel_at: null,
     past_due_since: null,
     suspended_at: null,
+    moving_by: null,
+    moving_until: null,
     customer: null,
     provider_subscription: null,
     hints: '0',

@@ -49,7 +49,8 @@ export const errorDefinitions = {
   TENANT_INVALID: {
     status: 400,
     message: 'A tenant cannot have this {field}',
-    remedy: 'Give a name of 1 to 200 characters; an id, if given, is a lower-case uuid; a cause a word of a-z, 0-9 and `-`.',
+    remedy:
+      'Give a name of 1 to 200 characters; an id, if given, is a lower-case uuid; a cause a word of a-z, 0-9 and `-`.',
   },
   TENANT_PROVISIONING: {
     status: 503,

@@ -78,6 +78,7 @@ type Handler = (state: StripeState, form: Form, id: string) => object | null
 const handlers: readonly (readonly [string, RegExp, Handler])[] = [
   ['POST', /^\/v1\/customers$/, (state, form) => state.makeCustomer(form)],
   ['POST', /^\/v1\/customers\/(\w+)$/, (state, form, id) => state.changeCustomer(id, form)],
+  ['GET', /^\/v1\/customers\/(\w+)$/, (state, _form, id) => state.findCustomer(id)],
   ['GET', /^\/v1\/checkout\/sessions$/, (state, form) => listOf(state.openSessionsOf(String(form.customer)))],
   ['POST', /^\/v1\/checkout\/sessions\/(\w+)\/expire$/, (state, _form, id) => state.expireSession(id)],
   ['GET', /^\/v1\/checkout\/sessions\/(\w+)$/, (state, _form, id) => state.sessions.get(id) ?? null],

@@ -59,6 +59,7 @@ export class StripeState {
   readonly invoices: StripeInvoice[] = []
   readonly events: StripeEvent[] = []
   readonly metered: Form[] = []
+  readonly #deleted = new Set<string>()
   /** Cards of everybody are refused. */
   declines = false
 
@@ -76,6 +77,20 @@ export class StripeState {
     if (found === undefined) return null
     if (typeof form.email === 'string') found.email = form.email
     return { ...found, object: 'customer' }
+  }
+
+  /** Somebody deletes a customer in the dashboard, and with them what they pay for. */
+  deleteCustomer(id: string): void {
+    this.customers.delete(id)
+    this.#deleted.add(id)
+    for (const each of this.subscriptionsOf(id)) this.endSubscription(each.id)
+    this.#tell('customer.deleted', { id, object: 'customer' })
+  }
+
+  findCustomer(id: string): object | null {
+    if (this.#deleted.has(id)) return { id, object: 'customer', deleted: true }
+    const found = this.customers.get(id)
+    return found === undefined ? null : { ...found, object: 'customer' }
   }
 
   makeSession(form: Form): object | null {

@@ -2,14 +2,14 @@ import * as api from '../../api/billing.ts'
 import type { Caller } from '../../http/access.ts'
 import { type Route, tenantRoute } from '../../http/route.ts'
 import type { Services } from '../module.ts'
-import { assertFits } from './fit.ts'
-import { choosePrice, offered } from './offer.ts'
+import { askProvider, beginChoice } from './choice.ts'
+import { choosePrice } from './offer.ts'
 import type { Billing } from './routes.ts'
 import { findSubscription, requireSubscription } from './subscriptions.ts'
 
 /** Pages of whoever takes the money. */
 export function paymentRoutes(billing: Billing): readonly Route[] {
-  const { services, db, provider, options } = billing
+  const { services, db, provider } = billing
   return [
     tenantRoute({
       method: 'GET',
@@ -33,13 +33,11 @@ export function paymentRoutes(billing: Billing): readonly Route[] {
       body: api.planChange,
       answers: { 200: api.paymentPage },
       handle: async ({ here, caller, body }) => {
-        const plan = offered(options, body.plan)
-        const tenant = await services.tenancy.tenants.get(here().tenantId)
-        const current = await requireSubscription(db, tenant)
-        await assertFits(services, tenant.id, body.plan, plan)
+        const { plan, tenant, current } = await beginChoice(billing, here().tenantId, body.plan)
         const price = choosePrice(plan, current, body)
         const payer = { name: tenant.name, email: await emailOf(services, caller) }
-        return { url: await provider.checkout(current, { plan: body.plan, price }, payer) }
+        const choice = { plan: body.plan, price }
+        return { url: await askProvider(billing, () => provider.checkout(current, choice, payer)) }
       },
     }),
     tenantRoute({

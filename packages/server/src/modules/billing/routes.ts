@@ -2,12 +2,12 @@ import * as api from '../../api/billing.ts'
 import { ProblemError } from '../../http/problem-error.ts'
 import { applicationRoute, type Route, tenantRoute } from '../../http/route.ts'
 import type { Services } from '../module.ts'
-import { assertFits } from './fit.ts'
-import { choosePrice, offered } from './offer.ts'
+import { askProvider, beginChoice } from './choice.ts'
+import { choosePrice } from './offer.ts'
 import type { BillingOptions, BillingPlan } from './options.ts'
 import { type Provider, startTrial } from './provider.ts'
 import type { Settler } from './settler.ts'
-import { describe, findSubscription, requireSubscription } from './subscriptions.ts'
+import { describe, findSubscription } from './subscriptions.ts'
 import type { Db, Subscription } from './tables.ts'
 
 export interface Billing {
@@ -60,7 +60,7 @@ function readingRoutes({ services: { tenancy }, db }: Billing): readonly Route[]
 }
 
 function choosingRoutes(billing: Billing): readonly Route[] {
-  const { services, db, provider, options } = billing
+  const { db, provider } = billing
   return [
     tenantRoute({
       method: 'POST',
@@ -73,10 +73,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       answers: { 200: api.subscription, 202: api.subscription },
       handle: async ({ here, body, reply }) => {
         const { tenantId } = here()
-        const plan = offered(options, body.plan)
-        const current = await requireSubscription(db, await services.tenancy.tenants.get(tenantId))
-        assertUntried(current, plan)
-        await assertFits(services, tenantId, body.plan, plan)
+        const { plan, current } = await beginChoice(billing, tenantId, body.plan, assertUntried)
         await startTrial(db, current, body.plan, plan.trialDays)
         return await follow(billing, tenantId, reply)
       },
@@ -92,14 +89,13 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       answers: { 200: api.subscription, 202: api.subscription },
       handle: async ({ here, body, reply }) => {
         const { tenantId } = here()
-        const plan = offered(options, body.plan)
-        const current = await requireSubscription(db, await services.tenancy.tenants.get(tenantId))
-        await assertFits(services, tenantId, body.plan, plan)
+        const { plan, current } = await beginChoice(billing, tenantId, body.plan)
         if (plan.prices.length === 0) {
-          await provider.cancel(current)
+          await askProvider(billing, () => provider.cancel(current))
           return await follow(billing, tenantId, reply)
         }
-        await provider.change(current, { plan: body.plan, price: choosePrice(plan, current, body) })
+        const choice = { plan: body.plan, price: choosePrice(plan, current, body) }
+        await askProvider(billing, () => provider.change(current, choice))
         return await follow(billing, tenantId, reply, body.plan)
       },
     }),
@@ -116,7 +112,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
         if (current === null || current.status === 'none' || current.status === 'canceled') {
           throw new ProblemError(409, 'SUBSCRIPTION_NONE', 'There is no subscription to end')
         }
-        await provider.cancel(current)
+        await askProvider(billing, () => provider.cancel(current))
         return await follow(billing, tenantId, reply)
       },
     }),

@@ -17,18 +17,28 @@ import type { Changes, Db, Subscription } from './tables.ts'
 //   4  the tenant's plan, by a move where it means another place
 //
 // One process at a time does so for a subscription, under a lease; whatever is interrupted is due again. No order of
-// events, and no repetition of them, leads to another result.
+// events, and no repetition of them, leads to another result. A move is begun and left to itself: it takes as long as it takes, and a
+// later choice takes it back while that can be done.
 
 export interface Settling extends Pick<Services, 'tenancy' | 'closing'> {
   readonly db: Db
   readonly options: BillingOptions
   readonly provider: Provider
+  /** Whether this process may begin another move. */
+  mayMove(): boolean
 }
+
+/** How a move has ended; it never fails. */
+export type Moving = Promise<{ readonly error?: unknown }>
 
 /** What has become of a subscription, and when it has to be looked at next. */
 export interface Settled {
   readonly subscription: Subscription
   readonly next: Date | null
+  /** The move that was begun. */
+  readonly moving?: Moving
+  /** Nothing has come of it yet: what was tried before, and has failed, is neither forgotten nor tried again. */
+  readonly waits?: boolean
 }
 
 /** Has the tenant follow its subscription. */
@@ -45,10 +55,10 @@ export async function settle(settling: Settling, claimed: Subscription): Promise
     changes = changesAt(subscription, new Date(), options)
   }
   subscription = await followState(settling, subscription, tenant)
-  const moveEnds = await followPlan(settling, subscription, tenant)
+  const { next = null, ...move } = await followPlan(settling, subscription, tenant)
   const read = subscription.provider_subscription !== null
   const nextRead = read ? new Date(Date.now() + limits.providerReadMs) : null
-  return { subscription, next: earliest([nextChange(subscription, options), moveEnds, nextRead]) }
+  return { ...move, subscription, next: earliest([nextChange(subscription, options), next, nextRead]) }
 }
 
 /** What the provider has is read whenever there is something there: a hint may have been lost. */
@@ -88,23 +98,47 @@ async function followState(
   return await changeSubscription(db, subscription, { suspended_at: null })
 }
 
-/** @returns until when the way back of a move is open, if it is */
-async function followPlan(
-  settling: Settling,
-  { plan, plan_since }: Subscription,
-  tenant: Tenant,
-): Promise<Date | null> {
+type Followed = Pick<Settled, 'moving' | 'waits'> & {
+  /** When there is something to do next: the way back of a move is over, or whoever moves the tenant is silent. */
+  readonly next?: Date | null
+}
+
+async function followPlan(settling: Settling, subscription: Subscription, tenant: Tenant): Promise<Followed> {
   const { tenancy } = settling
+  const { plan, plan_since } = subscription
   const [last] = await tenancy.moves.list({ tenant: tenant.id, limit: 1 })
+  const leftAlone = moveOfOthers(subscription, last)
+  if (leftAlone !== null) return leftAlone
   if (tenant.plan === plan && last?.state !== 'switched') {
-    return last?.state === 'active' ? await closeWayBack(settling, last) : null
+    if (last !== undefined && last.plan !== plan && isOnItsWay(last)) await endEarlierMove(settling, last)
+    return { next: last?.state === 'active' ? await closeWayBack(settling, last) : null }
   }
   const undone = last?.state === 'returned' || last?.state === 'cancelled'
   if (undone && last.plan === plan && last.createdAt > plan_since) {
     throw new MoveUndone('An operator has taken the move to this plan back')
   }
   if (last !== undefined && last.plan !== plan) await endEarlierMove(settling, last)
-  return await changePlan(settling, tenant.id, plan)
+  const { strategy } = await tenancy.tenants.placement(tenant.id)
+  const stays = tenancy.plans[plan]?.strategy === strategy && !(last?.plan === plan && isOnItsWay(last))
+  if (stays) return { next: await changePlan(settling, tenant.id, plan) }
+  if (!settling.mayMove()) return { waits: true, next: new Date(Date.now() + limits.settlementIntervalMs) }
+  const moving = changePlan(settling, tenant.id, plan).then(
+    () => ({}),
+    (error: unknown) => ({ error }),
+  )
+  return { moving }
+}
+
+/** A process that moves the tenant to its plan, or is about to record that it does, is left alone as long as it is heard of. */
+function moveOfOthers({ plan, moving_until }: Subscription, last: Move | undefined): Followed | null {
+  if (moving_until === null || moving_until <= new Date()) return null
+  if (last?.plan === plan && isOnItsWay(last)) return { waits: true, next: moving_until }
+  const recorded = last !== undefined && isOnItsWay(last)
+  return recorded ? null : { waits: true, next: new Date(Date.now() + limits.settlementRestMs) }
+}
+
+function isOnItsWay({ state }: Move): boolean {
+  return state === 'planned' || state === 'copying' || state === 'streaming' || state === 'cancelling'
 }
 
 async function changePlan({ tenancy, options, closing: signal }: Settling, tenantId: string, plan: string) {
@@ -114,13 +148,12 @@ async function changePlan({ tenancy, options, closing: signal }: Settling, tenan
 }
 
 /** A later choice takes back what has not arrived, and closes the way back of what has. */
-async function endEarlierMove(settling: Settling, { id, state, tenantId, plan }: Move): Promise<void> {
+async function endEarlierMove(settling: Settling, move: Move): Promise<void> {
   const { tenancy, closing: signal } = settling
+  const { id, state, tenantId, plan } = move
   // A move of an operator's, for a reason of their own.
   if (plan === null) return
-  if (state === 'planned' || state === 'copying' || state === 'streaming' || state === 'cancelling') {
-    await tenancy.moves.cancel(id, { signal })
-  }
+  if (isOnItsWay(move)) await tenancy.moves.cancel(id, { signal })
   if (state === 'switched') await changePlan(settling, tenantId, plan)
   if (state === 'switched' || state === 'active' || state === 'purging') {
     await tenancy.moves.finish(id, { signal })

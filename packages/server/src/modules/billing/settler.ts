@@ -1,20 +1,24 @@
+import { randomUUID } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
 import { limits } from '../../limits.ts'
 import type { Services } from '../module.ts'
-import { reasonOf, type Settling, settle } from './settle.ts'
+import { type Moving, reasonOf, type Settled, type Settling, settle } from './settle.ts'
 import type { Subscription } from './tables.ts'
 
-type Surroundings = Settling & Pick<Services, 'log' | 'inBackground'>
+type Surroundings = Omit<Settling, 'mayMove'> & Pick<Services, 'log' | 'inBackground'>
 
 /** Settles subscriptions that are due: soon after each change, and now and then. */
 export class Settler {
   readonly #surroundings: Surroundings
+  readonly #settling: Settling
   #busy = 0
+  #moves = 0
   #looking = false
   #again = false
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings
+    this.#settling = { ...surroundings, mayMove: () => this.#moves < limits.settlementMovesMax }
     const timer = setInterval(() => this.request(), limits.settlementIntervalMs).unref()
     surroundings.closing.addEventListener('abort', () => clearInterval(timer), { once: true })
     this.request()
@@ -87,17 +91,9 @@ export class Settler {
         .catch((error: unknown) => log.warn({ err: error }, 'a lease could not be renewed'))
     }, limits.settlementLeaseMs / 3).unref()
     try {
-      const { subscription, next } = await settle(this.#surroundings, claimed)
-      const rested = sql<Date>`greatest(${next}::timestamptz, now() + ${limits.settlementRestMs} * interval '1 millisecond')`
-      await this.#ofLease(claimed)
-        .set({
-          ...free,
-          due_at: unlessTouched(claimed, subscription, next && rested, 'due_at'),
-          hints_seen: claimed.hints,
-          attempts: 0,
-          failure: null,
-        })
-        .execute()
+      const settled = await settle(this.#settling, claimed)
+      if (settled.moving === undefined) await this.#keep(claimed, settled)
+      else await this.#handOver(claimed, settled, settled.moving)
     } catch (error) {
       if (!closing.aborted)
         log.warn({ tenant: claimed.tenant_id, err: error }, 'a tenant does not follow its subscription')
@@ -107,26 +103,70 @@ export class Settler {
     }
   }
 
-  /** Twice as long after each attempt. */
-  async #postpone(claimed: Subscription, reason: string | null): Promise<void> {
-    const { closing } = this.#surroundings
-    const pauseMs = Math.min(limits.settlementPauseMs * 2 ** claimed.attempts, limits.settlementPauseMsMax)
+  async #keep(claimed: Subscription, { subscription, next, waits = false }: Settled): Promise<void> {
+    const rested = sql<Date>`greatest(${next}::timestamptz, now() + ${limits.settlementRestMs} * interval '1 millisecond')`
     await this.#ofLease(claimed)
       .set({
         ...free,
-        ...(closing.aborted
-          ? {}
-          : {
-              due_at: unlessTouched(
-                claimed,
-                claimed,
-                sql`now() + ${pauseMs} * interval '1 millisecond'`,
-                'due_at',
-              ),
-              attempts: unlessTouched(claimed, claimed, sql`${claimed.attempts + 1}::integer`, 'attempts'),
-              failure: unlessTouched(claimed, claimed, sql`${reason}::text`, 'failure'),
-            }),
+        due_at: unlessTouched(claimed, subscription, next && rested, 'due_at'),
+        hints_seen: claimed.hints,
+        ...(!waits && { attempts: 0, failure: null }),
       })
+      .execute()
+  }
+
+  /** The move goes on beside; its subscription is free for a later choice. Should nobody be heard of any more, it is due. */
+  async #handOver(claimed: Subscription, { subscription }: Settled, moving: Moving): Promise<void> {
+    const mover = randomUUID()
+    this.#moves += 1
+    this.#surroundings.inBackground(() =>
+      this.#accompany(mover, { claimed, subscription }, moving).finally(() => {
+        this.#moves -= 1
+        this.request()
+      }),
+    )
+    await this.#ofLease(claimed)
+      .set({
+        ...free,
+        moving_by: mover,
+        moving_until: leaseEnd,
+        due_at: unlessTouched(claimed, subscription, leaseEnd, 'due_at'),
+        hints_seen: claimed.hints,
+      })
+      .execute()
+  }
+
+  /** Until the move has ended: then the subscription is due, at once or, after a failure, later. */
+  async #accompany(mover: string, seen: Seen, moving: Moving): Promise<void> {
+    const { db, log, closing } = this.#surroundings
+    const { tenant_id } = seen.claimed
+    const ofMover = () => db.updateTable('subscription').where('moving_by', '=', mover)
+    const renewal = setInterval(() => {
+      ofMover()
+        .set({ moving_until: leaseEnd })
+        .execute()
+        .catch((error: unknown) => log.warn({ err: error }, 'a lease could not be renewed'))
+    }, limits.settlementLeaseMs / 3).unref()
+    try {
+      const { error } = await moving
+      const failed = error !== undefined && !closing.aborted
+      if (failed) log.warn({ tenant: tenant_id, err: error }, 'a tenant does not follow its subscription')
+      await ofMover()
+        .set({
+          moving_by: null,
+          moving_until: null,
+          ...(failed ? postponed(seen, reasonOf(error)) : { due_at: sql<Date>`now()` }),
+        })
+        .execute()
+    } finally {
+      clearInterval(renewal)
+    }
+  }
+
+  async #postpone(claimed: Subscription, reason: string | null): Promise<void> {
+    const { closing } = this.#surroundings
+    await this.#ofLease(claimed)
+      .set({ ...free, ...(!closing.aborted && postponed({ claimed, subscription: claimed }, reason)) })
       .execute()
   }
 
@@ -134,6 +174,25 @@ export class Settler {
   #ofLease({ tenant_id, lease }: Subscription) {
     const { db } = this.#surroundings
     return db.updateTable('subscription').where('tenant_id', '=', tenant_id).where('lease', '=', lease)
+  }
+}
+
+/** A subscription as it was claimed, and as it has become. */
+interface Seen {
+  readonly claimed: Subscription
+  readonly subscription: Subscription
+}
+
+/** Twice as long after each attempt. */
+function postponed({ claimed, subscription }: Seen, reason: string | null) {
+  const { attempts } = subscription
+  const pauseMs = Math.min(limits.settlementPauseMs * 2 ** attempts, limits.settlementPauseMsMax)
+  const unless = <T>(value: RawBuilder<unknown>, column: 'due_at' | 'attempts' | 'failure') =>
+    unlessTouched<T>(claimed, subscription, value, column)
+  return {
+    due_at: unless<Date>(sql`now() + ${pauseMs} * interval '1 millisecond'`, 'due_at'),
+    attempts: unless<number>(sql`${attempts + 1}::integer`, 'attempts'),
+    failure: unless<string>(sql`${reason}::text`, 'failure'),
   }
 }
 

@@ -24,6 +24,8 @@ interface SubscriptionTable {
   due_at: Moment
   lease: ColumnType<string | null, never, string | null>
   leased_until: Moment
+  moving_by: ColumnType<string | null, never, string | null>
+  moving_until: Moment
   attempts: Generated<number>
   failure: ColumnType<string | null, never, string | null>
   created_at: ColumnType<Date, never, never>

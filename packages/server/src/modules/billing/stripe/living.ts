@@ -4,11 +4,26 @@ import { limits } from '../../../limits.ts'
 import { isMissing } from './client.ts'
 import { livingOf } from './read.ts'
 
-/** The newest one first. */
+/** The newest one first; none of a customer who was deleted there. */
 export async function listLiving(stripe: Stripe, customer: string): Promise<Stripe.Subscription[]> {
   const limit = limits.subscriptionsReadMax
-  const { data } = await stripe.subscriptions.list({ customer, status: 'all', limit })
-  return livingOf(data)
+  try {
+    const { data } = await stripe.subscriptions.list({ customer, status: 'all', limit })
+    return livingOf(data)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+/** Whether a customer can still pay: one that was deleted there never can. */
+export async function isCustomer(stripe: Stripe, customer: string): Promise<boolean> {
+  try {
+    return (await stripe.customers.retrieve(customer)).deleted !== true
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
 }
 
 /** Ends them now; what was paid for and not had is credited. */

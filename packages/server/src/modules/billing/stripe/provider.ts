@@ -8,7 +8,7 @@ import { changeSubscription, hint } from '../subscriptions.ts'
 import type { Db, Subscription } from '../tables.ts'
 import { asking, isMissing } from './client.ts'
 import { readInvoices } from './invoices.ts'
-import { endLiving, expireSessions, listLiving } from './living.ts'
+import { endLiving, expireSessions, isCustomer, listLiving } from './living.ts'
 import { changesFrom, findPrice } from './read.ts'
 
 // Stripe has the truth. What is asked of it here is written down nowhere but there, and read back by the settlement,
@@ -117,18 +117,21 @@ async function openCheckout(
 const subscriptionExists = () =>
   new ProblemError(409, 'SUBSCRIPTION_EXISTS', 'There is a subscription already; choose another plan')
 
+const subscriptionNone = () => new ProblemError(409, 'SUBSCRIPTION_NONE', 'Nothing has been paid for yet')
+
 async function requireCustomer(
   { stripe, db }: Surroundings,
   subscription: Subscription,
   { name, email }: Payer,
 ): Promise<string> {
-  if (subscription.customer !== null) return subscription.customer
-  const { tenant_id } = subscription
+  const { tenant_id, customer } = subscription
+  if (customer !== null && (await asking(() => isCustomer(stripe, customer)))) return customer
+  const after = customer === null ? '' : `-${customer}`
   const id = await asking(async () => {
     const made = await stripe.customers.create(
       { metadata: { tenant_id } },
-      // Asked twice for the same organization, there is one: the key and what goes with it are always the same.
-      { idempotencyKey: `quickscale-customer-${tenant_id}` },
+      // Asked twice for the same organization, there is one, and another one once that was deleted: the key and what goes with it are always the same.
+      { idempotencyKey: `quickscale-customer-${tenant_id}${after}` },
     )
     await stripe.customers.update(made.id, { name, ...(email !== null && { email }) })
     return made.id
@@ -141,11 +144,14 @@ async function openPortal(
   { stripe, appUrl }: Surroundings,
   { customer }: Pick<Subscription, 'customer'>,
 ): Promise<string> {
-  if (customer === null) throw new ProblemError(409, 'SUBSCRIPTION_NONE', 'Nothing has been paid for yet')
-  const made = await asking(() =>
-    stripe.billingPortal.sessions.create({ customer, return_url: `${appUrl}/billing` }),
-  )
-  return made.url
+  if (customer === null) throw subscriptionNone()
+  try {
+    const asked = { customer, return_url: `${appUrl}/billing` }
+    return (await asking(() => stripe.billingPortal.sessions.create(asked))).url
+  } catch (error) {
+    if (isMissing(error)) throw subscriptionNone()
+    throw error
+  }
 }
 
 /** Paid for at once: unless the money comes, nothing changes. */
