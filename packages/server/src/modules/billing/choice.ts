@@ -1,7 +1,7 @@
 import { ProblemError } from '../../http/problem-error.ts'
+import type { Billing } from './billing.ts'
 import { assertFits } from './fit.ts'
 import { offered } from './offer.ts'
-import type { Billing } from './routes.ts'
 import { requireSubscription } from './subscriptions.ts'
 
 /**

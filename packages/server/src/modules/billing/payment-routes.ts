@@ -2,9 +2,9 @@ import * as api from '../../api/billing.ts'
 import type { Caller } from '../../http/access.ts'
 import { type Route, tenantRoute } from '../../http/route.ts'
 import type { Services } from '../module.ts'
+import type { Billing } from './billing.ts'
 import { askProvider, beginChoice } from './choice.ts'
 import { choosePrice } from './offer.ts'
-import type { Billing } from './routes.ts'
 import { findSubscription, requireSubscription } from './subscriptions.ts'
 
 /** Pages of whoever takes the money. */

@@ -1,22 +1,13 @@
 import * as api from '../../api/billing.ts'
 import { ProblemError } from '../../http/problem-error.ts'
 import { applicationRoute, type Route, tenantRoute } from '../../http/route.ts'
-import type { Services } from '../module.ts'
+import type { Billing } from './billing.ts'
 import { askProvider, beginChoice } from './choice.ts'
 import { choosePrice } from './offer.ts'
-import type { BillingOptions, BillingPlan } from './options.ts'
-import { type Provider, startTrial } from './provider.ts'
-import type { Settler } from './settler.ts'
+import type { BillingPlan } from './options.ts'
+import { startTrial } from './provider.ts'
 import { describe, findSubscription } from './subscriptions.ts'
-import type { Db, Subscription } from './tables.ts'
-
-export interface Billing {
-  readonly services: Services
-  readonly db: Db
-  readonly options: BillingOptions
-  readonly provider: Provider
-  readonly settler: Settler
-}
+import type { Subscription } from './tables.ts'
 
 /** What an organization has, and how it gets something else. */
 export function subscriptionRoutes(billing: Billing): readonly Route[] {
