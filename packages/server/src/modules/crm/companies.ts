@@ -4,17 +4,15 @@ import { readPage } from '../../http/page.ts'
 import { serveResource } from '../../http/resource.ts'
 import { contains } from '../../http/search.ts'
 
+const ownColumns = ['id', 'name', 'website', 'industry', 'created_at', 'updated_at'] as const
 const columns = [
-  'id',
-  'name',
-  'website',
-  'industry',
+  ...ownColumns,
   sql<number>`(select count(*)::int from contacts where contacts.company_id = companies.id)`.as(
     'contact_count',
   ),
-  'created_at',
-  'updated_at',
 ] as const
+/** Of one that has just been made: nobody works there yet. */
+const newColumns = [...ownColumns, sql<number>`0`.as('contact_count')] as const
 
 export const companies = serveResource({
   name: 'companies',
@@ -37,7 +35,7 @@ export const companies = serveResource({
   },
   find: (db, id) => db.selectFrom('companies').select(columns).where('id', '=', id).executeTakeFirst(),
   insert: (db, values) =>
-    db.insertInto('companies').values(values).returning(columns).executeTakeFirstOrThrow(),
+    db.insertInto('companies').values(values).returning(newColumns).executeTakeFirstOrThrow(),
   update: (db, id, change) =>
     db
       .updateTable('companies')

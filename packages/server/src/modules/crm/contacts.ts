@@ -5,15 +5,14 @@ import { type Page, type PageRequest, readPage } from '../../http/page.ts'
 import { assertKnown } from '../../http/references.ts'
 import { type Database, serveResource } from '../../http/resource.ts'
 import { contains } from '../../http/search.ts'
-import { hasTags, tagNames } from './tagged.ts'
+import { hasTags, noTagNames, tagNames } from './tagged.ts'
 
 /** The name of a row of `contacts`. */
 export const contactName = sql<string>`contacts.first_name || ' ' || contacts.last_name`
 
 // Subqueries rather than joins: they serve SELECT and RETURNING alike, and a page looks up what belongs to its own rows
 // only, whatever the planner believes about the sizes. The foreign key makes sure that there is a company.
-/** Of a row of `contacts`; the dashboard shows them too. */
-export const contactColumns = [
+const ownColumns = [
   'id',
   'first_name',
   'last_name',
@@ -26,11 +25,23 @@ export const contactColumns = [
   sql<string>`(select companies.name from companies where companies.id = contacts.company_id)`.as(
     'company_name',
   ),
-  tagNames('contacts').as('tag_names'),
-  sql<number>`(select count(*)::int from deals where deals.contact_id = contacts.id)`.as('deal_count'),
   'last_contacted_at',
   'created_at',
   'updated_at',
+] as const
+
+/** Of a row of `contacts`; the dashboard shows them too. */
+export const contactColumns = [
+  ...ownColumns,
+  tagNames('contacts').as('tag_names'),
+  sql<number>`(select count(*)::int from deals where deals.contact_id = contacts.id)`.as('deal_count'),
+] as const
+
+/** The same of one that has just been made: nothing belongs to it yet. */
+const newContactColumns = [
+  ...ownColumns,
+  noTagNames.as('tag_names'),
+  sql<number>`0`.as('deal_count'),
 ] as const
 
 type Filters = z.output<typeof api.contactList>
@@ -83,7 +94,7 @@ export const contacts = serveResource({
   readPage: readContacts,
   find: (db, id) => db.selectFrom('contacts').select(contactColumns).where('id', '=', id).executeTakeFirst(),
   insert: (db, values) =>
-    db.insertInto('contacts').values(values).returning(contactColumns).executeTakeFirstOrThrow(),
+    db.insertInto('contacts').values(values).returning(newContactColumns).executeTakeFirstOrThrow(),
   update: (db, id, change) =>
     db
       .updateTable('contacts')

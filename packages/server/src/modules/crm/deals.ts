@@ -8,12 +8,11 @@ import { type Database, serveResource } from '../../http/resource.ts'
 import { contains } from '../../http/search.ts'
 import { memberName, memberNameContains } from '../teams/index.ts'
 import { contactName } from './contacts.ts'
-import { hasTags, tagNames } from './tagged.ts'
+import { hasTags, noTagNames, tagNames } from './tagged.ts'
 
 const ofContact = sql`from contacts where contacts.id = deals.contact_id`
 
-/** Of a row of `deals`; the dashboard shows them too. */
-export const dealColumns = [
+const ownColumns = [
   'id',
   'title',
   'amount',
@@ -29,10 +28,12 @@ export const dealColumns = [
   sql<string>`(select stages.name from stages where stages.id = deals.stage_id)`.as('stage_name'),
   'owner_id',
   memberName('deals.owner_id').as('owner'),
-  tagNames('deals').as('tag_names'),
   'created_at',
   'updated_at',
 ] as const
+
+/** Of a row of `deals`; the dashboard shows them too. */
+export const dealColumns = [...ownColumns, tagNames('deals').as('tag_names')] as const
 
 type Filters = z.output<typeof api.dealList>
 
@@ -88,7 +89,7 @@ export const deals = serveResource({
     db
       .insertInto('deals')
       .values({ ...values, owner_id: requireMember(values.owner_id ?? caller?.userId, 'owner_id') })
-      .returning(dealColumns)
+      .returning([...ownColumns, noTagNames.as('tag_names')])
       .executeTakeFirstOrThrow(),
   update: (db, id, change) =>
     db

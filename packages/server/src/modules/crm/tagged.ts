@@ -15,6 +15,9 @@ export function tagNames(tagged: Tagged): RawBuilder<string[]> {
     join tags on tags.id = link.tag_id where ${sql.ref(`link.${owner}`)} = ${sql.ref(`${tagged}.id`)})`
 }
 
+/** The same of a row that has just been made. */
+export const noTagNames = sql<string[]>`'{}'::text[]`
+
 /** Whether a row has all of the tags. */
 export function hasTags(tagged: Tagged, ids: readonly string[]): RawBuilder<boolean> {
   const [table, owner] = links[tagged]
