@@ -35,7 +35,7 @@ export interface AppOptions {
   readonly secret: Uint8Array
   /** Where the application is reached, without a path: `https://app.example.com`. Under https cookies are `Secure`. */
   readonly baseUrl: string
-  /** Where the pages are that mails lead to: `verify-email`, `reset-password`, `accept-invitation`. @defaultValue baseUrl */
+  /** Where the pages are that mails lead to: `verify-email`, `change-email`, `reset-password`, `accept-invitation`. @defaultValue baseUrl */
   readonly appUrl?: string
   readonly mailer: Mailer
   /**

@@ -40,6 +40,8 @@ export const limits = {
   /** API keys of one user, or clients of one organization. */
   apiKeysMax: 100,
   tokenSeconds: 900,
+  /** How long a token that was mailed to a new address is good. */
+  emailChangeSeconds: 3_600,
   /** How long an operator may take to redeem a token, how long they act as a user then, and how many of these go on for one of them. */
   impersonationTokenSeconds: 60,
   impersonationSeconds: 1_800,

@@ -5,6 +5,7 @@ import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createSmtpMailer } from '../src/index.ts'
 import { resumeDeletions } from '../src/modules/auth/account.ts'
+import { resumeAddresses } from '../src/modules/auth/email-change.ts'
 import type { AuthTables } from '../src/modules/auth/index.ts'
 import { send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
@@ -101,6 +102,94 @@ describe('an account', () => {
     expect(
       (await ask('GET', '/auth/profile', { headers: { cookie: cookiesOf(whole.headers) } })).status,
     ).toBe(200)
+  })
+
+  it('is given another address by a token in the mail there, once; the old one is told, and opens nothing more', async () => {
+    const { headers, id, email } = await signUp('settled')
+    const [taken, next] = [(await signUp('somebody')).email, 'Moved@example.test']
+    const { members, tenant } = installation.tenancy
+    for (const strategy of strategies)
+      await members.put(tenantOf(strategy), { userId: id, name: 'Settled', email, role: 'member' })
+    const change = (wanted: string, secret = password) =>
+      ask('POST', '/auth/email/change', { headers, payload: { email: wanted, password: secret } })
+    const confirm = (token: string) => ask('POST', '/auth/email/change/confirm', { payload: { token } })
+    expect((await change(next, 'wrong')).status).toBe(400)
+    const { key } = (await ask('POST', '/auth/api-keys', { headers, payload: { name: 'x' } })).body
+    const byKey = await ask('POST', '/auth/email/change', {
+      ...bearer(key),
+      payload: { email: next, password },
+    })
+    expect(byKey.body.code).toBe('SESSION_REQUIRED')
+    const mailsBefore = await sessions.mailsTo(installation, taken)
+    const answers = [await change(taken), await change(next)]
+    expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1)
+    expect(await sessions.mailsTo(installation, taken)).toEqual(mailsBefore)
+    const first = await tokenFor(next.toLowerCase())
+    await change(next)
+    // Somebody reads the old mailbox.
+    await ask('POST', '/auth/password/forgot', { payload: { email } })
+    const stolen = await tokenFor(email)
+    const token = await tokenFor(next.toLowerCase())
+    for (const bad of ['x', `${token}x`, first]) {
+      expect((await confirm(bad)).body.code).toBe('TOKEN_REFUSED')
+    }
+    const confirmed = await Promise.all([1, 2, 3, 4].map(() => confirm(token)))
+    expect(confirmed.map(({ status }) => status).sort()).toEqual([200, 403, 403, 403])
+    expect((await confirm(token)).body.code).toBe('TOKEN_REFUSED')
+    // Without the copy of the session that a browser keeps for a minute.
+    const cookie = /quickscale\.session_token=[^;]+/.exec(headers.cookie)?.[0] ?? ''
+    expect(cookie).not.toBe('')
+    expect((await ask('GET', '/auth/profile', { headers: { cookie } })).status).toBe(401)
+    const reset = { token: stolen, password: 'another password' }
+    expect((await ask('POST', '/auth/password/reset', { payload: reset })).status).toBe(400)
+    expect((await ask('POST', '/auth/sign-in', { payload: { email, password } })).status).toBe(401)
+    const profile = await ask('GET', '/auth/profile', { headers: await signIn(next) })
+    expect(profile.body).toMatchObject({ id, email: next.toLowerCase(), email_verified: true })
+    expect((await sessions.mailsTo(installation, email)).at(-1)).toContain('your address was changed')
+    await members.deliver()
+    for (const strategy of strategies) {
+      const { rows } = await tenant(tenantOf(strategy)).query('select email from member where user_id = $1', [
+        id,
+      ])
+      expect(rows).toEqual([{ email: next.toLowerCase() }])
+    }
+  })
+
+  it('has no address that nobody has confirmed in time, or that another account has by then; what was interrupted goes on', async () => {
+    const { headers, id } = await signUp('slow')
+    const { controlPlane, members, tenant } = installation.tenancy
+    const db = controlPlane.kysely<AuthTables>('auth')
+    const change = async (email: string) => {
+      await ask('POST', '/auth/email/change', { headers, payload: { email, password } })
+      return await tokenFor(email)
+    }
+    const confirm = (token: string) => ask('POST', '/auth/email/change/confirm', { payload: { token } })
+    const late = await change('late@example.test')
+    await db.updateTable('email_change').set({ expires_at: new Date() }).where('user_id', '=', id).execute()
+    expect((await confirm(late)).body.code).toBe('TOKEN_REFUSED')
+    const lost = await change('wanted@example.test')
+    await signUp('wanted')
+    expect((await confirm(lost)).body.code).toBe('TOKEN_REFUSED')
+    expect((await ask('GET', '/auth/profile', { headers })).body).toMatchObject({
+      email: 'slow@example.test',
+    })
+    // Confirmed, and then the process was gone.
+    await members.put(tenantOf('rls'), {
+      userId: id,
+      name: 'slow',
+      email: 'slow@example.test',
+      role: 'member',
+    })
+    await db.updateTable('user').set({ email: 'later@example.test' }).where('id', '=', id).execute()
+    await db.updateTable('email_change').set({ confirmed_at: new Date() }).where('user_id', '=', id).execute()
+    const { app, tenancy } = installation
+    const mailer = { send: async () => expect.unreachable('nobody is told twice') }
+    const deliveries = { request: () => undefined }
+    const surroundings = { tenancy, db, mailer, deliveries, appName: '', appUrl: '', log: app.log }
+    expect([await resumeAddresses(surroundings), await resumeAddresses(surroundings)]).toEqual([1, 0])
+    await members.deliver()
+    const { rows } = await tenant(tenantOf('rls')).query('select email from member where user_id = $1', [id])
+    expect(rows).toEqual([{ email: 'later@example.test' }])
   })
 
   it('is not acted on by pages of other origins', async () => {

@@ -299,6 +299,7 @@ describe('whoever acts as a user', () => {
         'PATCH /auth/profile',
         'DELETE /auth/account',
         'POST /auth/password/change',
+        'POST /auth/email/change',
         'POST /auth/two-factor/enable',
         'POST /auth/two-factor/disable',
         'POST /auth/api-keys',

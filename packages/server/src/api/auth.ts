@@ -26,6 +26,7 @@ export const emailOnly = z.strictObject({ email })
 export const tokenOnly = z.strictObject({ token })
 export const passwordReset = z.strictObject({ token, password })
 export const passwordChange = z.strictObject({ current_password: z.string().min(1).max(128), password })
+export const emailChange = z.strictObject({ email, password: z.string().min(1).max(128) })
 export const passwordOnly = z.strictObject({ password: z.string().min(1).max(128) })
 export const profileChange = z
   .strictObject({ name: text(100), image: z.url().max(500).nullable() })

@@ -25,7 +25,7 @@ export interface Services {
   readonly mailer: Mailer
   /** Where the application is reached: `https://app.example.com`. */
   readonly baseUrl: string
-  /** Where its pages `verify-email`, `reset-password` and `accept-invitation` are; each gets a `token`. */
+  /** Where its pages `verify-email`, `change-email`, `reset-password` and `accept-invitation` are; each gets a `token`. */
   readonly appUrl: string
   /** Origins of other pages that may act with the visitor's session. */
   readonly origins: ReadonlySet<string>

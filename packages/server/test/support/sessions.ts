@@ -16,14 +16,15 @@ export interface Visitor {
 const post = ({ app }: TestInstallation, url: string, payload: object) =>
   send(app, { method: 'POST', url, payload })
 
-async function lastMail({ outbox }: TestInstallation, to: string): Promise<string> {
+/** In the order in which they were sent. */
+export async function mailsTo({ outbox }: TestInstallation, to: string): Promise<readonly string[]> {
   const names = (await readdir(outbox)).sort()
   const mails = await Promise.all(names.map((name) => readFile(join(outbox, name), 'utf8')))
-  return mails.filter((mail) => mail.includes(`To: ${to}\n`)).at(-1) ?? ''
+  return mails.filter((mail) => mail.includes(`To: ${to}\n`))
 }
 
 export async function tokenFor(installation: TestInstallation, to: string): Promise<string> {
-  return decodeURIComponent(/token=(\S+)/.exec(await lastMail(installation, to))?.[1] ?? '')
+  return decodeURIComponent(/token=(\S+)/.exec((await mailsTo(installation, to)).at(-1) ?? '')?.[1] ?? '')
 }
 
 /** The session of a new user, as the header of a browser. */

@@ -7,6 +7,8 @@ import { accountRoutes } from './account-routes.ts'
 import { listKeys } from './api-keys.ts'
 import { openBetterAuth } from './better-auth.ts'
 import { credentialRoutes } from './credential-routes.ts'
+import { resumeAddresses } from './email-change.ts'
+import { emailRoutes } from './email-routes.ts'
 import { createIdentification } from './identify.ts'
 import { sweepImpersonations } from './impersonation/ending.ts'
 import { impersonationRoutes } from './impersonation/routes.ts'
@@ -34,12 +36,15 @@ export const auth = defineModule({
     const identification = createIdentification(betterAuth, db, services.origins)
     gate.identifyBy(identification)
     services.inBackground(() => resumeDeletions(services, db))
+    const changing = { ...services, db, appName: options.appName }
+    services.inBackground(() => resumeAddresses(changing))
     createRounds(services, limits.impersonationSweepMs, () => sweepImpersonations({ ...services, db }))
     gauges.set('api_clients', async (tenantId) => (await listKeys(db, { tenantId })).length)
     const relay = createRelay(betterAuth, baseUrl, () => identification.clear())
     return [
       ...signInRoutes(relay),
       ...passwordRoutes(relay),
+      ...emailRoutes(changing, relay, identification),
       ...providerRoutes(services, options, relay),
       ...accountRoutes(services, db, relay, identification),
       ...credentialRoutes(services, { auth: betterAuth, db, cache: identification }),

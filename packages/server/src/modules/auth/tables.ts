@@ -32,6 +32,15 @@ export interface AuthTables {
     created_at: ColumnType<Date, never, never>
     expires_at: Date | null
   }
+  verification: { id: string; identifier: string; value: string; expires_at: Date }
+  email_change: {
+    user_id: string
+    email: string
+    digest: Buffer
+    asked_at: ColumnType<Date, never, Date>
+    expires_at: Date
+    confirmed_at: Date | null
+  }
   operator: { user_id: string; granted_at: ColumnType<Date, never, never> }
   impersonation: ImpersonationTable
   /** What may go on at this moment: not ended, not over, its operator and its user still what they were. */
