@@ -80,6 +80,28 @@ describe('a mover that lives on and has lost its move', () => {
     await expect.poll(async () => (await refusals()).rowCount, { timeout: 10_000 }).toBeGreaterThan(0)
   }
 
+  test('goes on when only the connection that locks the tenant is ended', async () => {
+    const { moves, tenant } = installation.tenancy
+    // Of the session, not of a transaction: nobody seems to be inside for long, and the lock is asked for again and again.
+    const held = await installation.connectTo(`${installation.name}_pool`)
+    await held.query("select pg_advisory_lock_shared(hashtextextended('quickscale unscoped writers', 0))")
+    const moving = moves.start('one', { to: 'schema', rollbackWindowMs: 0 })
+    const connections = async (purpose: string, what: string) => {
+      const query = `select ${what} as pid from pg_stat_activity
+         where application_name like 'move % ' || $1 and starts_with(datname, $2)`
+      return (await installation.inCatalog(query, [purpose, installation.name])).rows
+    }
+    const ended = () =>
+      connections('lock', "case when wait_event_type = 'Lock' then pg_terminate_backend(pid) end")
+    await expect.poll(ended, { timeout: 20_000, interval: 10 }).toEqual([{ pid: true }])
+    const [stream] = await connections('stream', 'pid')
+    await expect.poll(() => connections('lock', 'pid'), { timeout: 10_000 }).toHaveLength(1)
+    expect([await connections('stream', 'pid'), stream]).toEqual([[stream], { pid: expect.any(Number) }])
+    await held.end()
+    expect((await moving).state).toBe('done')
+    expect((await tenant('one').query('select body from note')).rows).toEqual([])
+  })
+
   test('keeps keys from being replaced only while its target is made, which then has the new one', async () => {
     const { moves, keys, tenant } = installation.tenancy
     await tenant('two').query("insert into note (id, body) values (1, 'kept')")

@@ -7,7 +7,7 @@ import { PlacesDiffer } from './begin-anew.ts'
 import type { End } from './end.ts'
 import type { Follower } from './follower.ts'
 import { pushSequences, readSequences } from './sequences.ts'
-import type { Sessions } from './session.ts'
+import { isLost, type Sessions } from './session.ts'
 import {
   compareKeys,
   compareSnapshots,
@@ -61,7 +61,7 @@ export async function openCrossing(
 
 /** The server ends whoever holds the tenant's lock for too long; the next attempt needs another connection. */
 export async function renewLocker(sessions: Sessions, crossing: Crossing): Promise<void> {
-  if (!sessions.isLost(crossing.locker)) return
+  if (!isLost(crossing.locker)) return
   const { place } = crossing.from
   const locker = await sessions.open(place.database, 'lock')
   await locker.query(`set search_path to ${quoteIdentifier(place.schemaName)}, extensions`)
@@ -123,9 +123,9 @@ async function fixMoment({ held, follower, locker, here, there }: Crossing): Pro
     touched = follower.touched.take()
   })
   try {
-    await unlessEnded(lockTenant(locker, held.tenantId, { lastMs: limits.rehearsalMs }))
+    await unlessEnded(locker, lockTenant(locker, held.tenantId, { lastMs: limits.rehearsalMs }))
     await takeSnapshot(here)
-    await unlessEnded(locker.query(`${marker.statement}; commit`))
+    await unlessEnded(locker, locker.query(`${marker.statement}; commit`))
     await marker.reached
     return touched
   } catch (error) {
@@ -172,23 +172,22 @@ export async function releaseLock(locker: pg.Client): Promise<void> {
 }
 
 /**
- * What was asked on the connection that holds the tenant's lock. The server ends it when it takes too long: whatever was under way is
- * told so, or only that the connection is gone.
+ * What was asked on the connection that holds the tenant's lock. The server ends it when it takes too long, or an administrator does:
+ * whatever was under way is told so, or only that the connection is gone.
  *
  * @throws Occupied then, and when the lock was not to be had
  */
-async function unlessEnded<T>(asked: Promise<T>): Promise<T> {
+async function unlessEnded<T>(locker: pg.Client, asked: Promise<T>): Promise<T> {
   return await asked.catch((error: unknown) => {
-    throw isLockTimeout(error) || isConnectionLost(error) ? new Occupied('', { cause: error }) : error
+    throw isLockTimeout(error) || isEndOfSession(error) || isLost(locker)
+      ? new Occupied('', { cause: error })
+      : error
   })
 }
 
-/** How the driver says that a connection has gone, or is gone. */
-function isConnectionLost(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    /^(Connection terminated|Client has encountered|Client was closed)/.test(error.message)
-  )
+/** 57P01 to 57P05: the server has ended the session, and its answer comes before the end of the connection. */
+function isEndOfSession(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && (error.code ?? '').startsWith('57P')
 }
 
 /** 55P03: the lock was not to be had; 25P04: the transaction took too long, and its connection is gone. */

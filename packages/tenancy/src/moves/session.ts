@@ -57,6 +57,13 @@ export async function sessionConfig(
   }
 }
 
+/** Connections that have ended, or are about to: no query on them is answered any more. */
+const lost = new WeakSet<pg.Client>()
+
+export function isLost(client: pg.Client): boolean {
+  return lost.has(client)
+}
+
 /** Who has a move. */
 type Holder = Pick<HeldMove, 'id' | 'lease'>
 
@@ -128,7 +135,6 @@ export class Sessions {
   readonly #workshop: Pick<Workshop, 'servers' | 'catalog'>
   readonly #holder: Holder
   readonly #clients: pg.Client[] = []
-  readonly #lost = new WeakSet<pg.Client>()
   readonly #closing: (() => Promise<void>)[] = []
 
   constructor(workshop: Pick<Workshop, 'servers' | 'catalog'>, holder: Holder) {
@@ -144,17 +150,12 @@ export class Sessions {
   async #connect(config: pg.ClientConfig): Promise<pg.Client> {
     const client = new pg.Client(config)
     // A lost connection is reported by the query on it; an 'error' that nobody listens to ends Node.
-    client.on('error', () => undefined)
-    client.once('end', () => this.#lost.add(client))
+    client.on('error', () => lost.add(client))
+    client.once('end', () => lost.add(client))
     this.#clients.push(client)
     await client.connect()
     await assertHeld(this.#workshop.catalog.db, this.#holder)
     return client
-  }
-
-  /** Whether a connection has ended. */
-  isLost(client: pg.Client): boolean {
-    return this.#lost.has(client)
   }
 
   /** A connection that takes replication commands. */
