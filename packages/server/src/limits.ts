@@ -89,6 +89,10 @@ export const limits = {
   usageSettleMs: 600_000,
   /** How far back sums are made again, for what was committed late. */
   usageRereadMs: 86_400_000,
+  /** How long an event of usage is kept, and with it the key under which it counts once; how many one statement takes away, and one roll-up, in such. */
+  usageKeptMs: 90 * 86_400_000,
+  usageSweepMax: 10_000,
+  usageSweepsMax: 100,
   /** Sums that the provider is told of in one go; tenants whose marks and warnings a process remembers. */
   usageReportsMax: 500,
   usageReportFailuresMax: 5,

@@ -1,8 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { billingOptions } from '../src/modules/billing/options.ts'
+import { endPurged } from '../src/modules/billing/purged.ts'
 import { openStripe } from '../src/modules/billing/stripe/client.ts'
 import { createStripeProvider } from '../src/modules/billing/stripe/provider.ts'
 import { verifyEvent } from '../src/modules/billing/stripe/webhook.ts'
@@ -394,6 +396,32 @@ describe('an organization that is gone', () => {
     }
     expect(second.status).toBe('canceled')
     expect(() => stripe.state.pay(String(Object(open).url))).toThrow('nothing can be paid for')
+  })
+})
+
+describe('an organization of which not even a record is left', () => {
+  it('has its subscription ended, by one of those who try, when Stripe answers', async () => {
+    const { paid } = await makePaying('purged', 'only')
+    const { tenancy, app } = installation
+    const { id } = await tenancy.tenants.get('purged')
+    await tenancy.tenants.delete('purged')
+    const db = tenancy.controlPlane.kysely<BillingTables>('billing')
+    await sql`delete from catalog.tenant where id = ${id}`.execute(db)
+    expect(paid.status).toBe('active')
+    const provider = createStripeProvider({
+      stripe: openStripe({ secretKey: SECRET_KEY, webhookSecret: WEBHOOK_SECRET, apiUrl: stripe.url }),
+      db,
+      options: billingOptions.parse({ plans }),
+      appUrl: origin,
+      log: app.log,
+    })
+    const ending = { db, provider, log: app.log, closing: new AbortController().signal }
+    const left = () => db.selectFrom('purged').select('customer').where('tenant_id', '=', id).execute()
+    const failing = { end: async () => Promise.reject(new Error('Stripe is down')) }
+    await endPurged({ ...ending, provider: failing })
+    expect(await left()).toEqual([{ customer: paid.customer }])
+    await Promise.all([endPurged(ending), endPurged(ending)])
+    expect([paid.status, await left()]).toEqual(['canceled', []])
   })
 })
 

@@ -370,6 +370,39 @@ describe.each([
     await roll()
     expect(await hours()).toEqual([{ hour: hour.toISOString(), quantity: 17 }])
   })
+
+  it('is forgotten after a time, event by event, and no sum with it, however late that was made', async () => {
+    const { id } = await installation.tenancy.tenants.get(slug)
+    const tenant = installation.tenancy.tenant(slug).kysely
+    const days = (count: number) => new Date(hourOf(new Date()).getTime() - count * DAY_MS)
+    const event = { meter: 'calls', key: 'long ago', quantity: '5', recorded_at: days(95) }
+    await tenant.insertInto('usage_event').values(event).execute()
+    const rollup = db().updateTable('usage_rollup').where('tenant_id', '=', id)
+    const rollAgain = async () => {
+      await rollup.set({ due_at: new Date(0) }).execute()
+      await roll()
+    }
+    const known = async () => {
+      const day = event.recorded_at.toISOString().slice(0, 10)
+      const url = `/t/${slug}/billing/usage/hours?meter=calls&day=${day}`
+      const events = tenant.selectFrom('usage_event').select('key').where('key', '=', event.key)
+      return [(await ask(ann, 'GET', url)).body.items, await events.execute()]
+    }
+    const sum = [{ hour: event.recorded_at.toISOString(), quantity: 5 }]
+    // Nobody could get in for more than three months.
+    await rollup.set({ rolled_through: days(100) }).execute()
+    await rollAgain()
+    expect(await known()).toEqual([sum, [{ key: event.key }]])
+    await rollAgain()
+    expect(await known()).toEqual([sum, []])
+    expect(await tenant.selectFrom('usage_event').select('key').execute()).not.toEqual([])
+    const { due_at } = await db()
+      .selectFrom('usage_rollup')
+      .select('due_at')
+      .where('tenant_id', '=', id)
+      .executeTakeFirstOrThrow()
+    expect(Number(due_at)).toBeGreaterThan(Date.now())
+  })
 })
 
 describe('an organization that has all that its plan has', () => {

@@ -6,6 +6,7 @@ import { assertQuota } from './fit.ts'
 import { assertOptions, billingOptions } from './options.ts'
 import { paymentRoutes } from './payment-routes.ts'
 import { createManualProvider } from './provider.ts'
+import { endPurged } from './purged.ts'
 import { subscriptionRoutes } from './routes.ts'
 import { Settler } from './settler.ts'
 import { openStripe } from './stripe/client.ts'
@@ -48,6 +49,7 @@ export const billing = defineModule({
       await reportUsage({ ...billing, log: services.log })
     }
     createRounds(services, limits.usageIntervalMs, rollUpUsage)
+    createRounds(services, limits.settlementIntervalMs, () => endPurged({ ...services, db, provider }))
     return [
       ...subscriptionRoutes(billing),
       ...paymentRoutes(billing),

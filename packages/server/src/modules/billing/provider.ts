@@ -47,7 +47,7 @@ export interface Provider {
   /** Ends it with what has been paid for. */
   cancel(subscription: Subscription): Promise<void>
   /** Ends it at once: the organization is gone. */
-  end(subscription: Subscription): Promise<void>
+  end(subscription: Pick<Subscription, 'customer'>): Promise<void>
   /** What it knows of a subscription; null when that is nothing. */
   read(subscription: Subscription): Promise<Changes | null>
 }

@@ -48,6 +48,7 @@ export interface BillingTables {
     period: string
     warned_at: ColumnType<Date, never, never>
   }
+  purged: { customer: string; tenant_id: string; purged_at: ColumnType<Date, never, never> }
   event: { id: string; type: string; created_at: Date; received_at: ColumnType<Date, never, never> }
 }
 

@@ -6,6 +6,7 @@ import type { BillingTables, Db } from '../tables.ts'
 
 // Events are in the tenants' places, sums by hour beside the catalog. An hour is rolled up when it is over, by writing its
 // sum anew: so it may be done again, and is, for a day, for what was committed late. What is interrupted is rolled back and due as before.
+// Events whose sums are made for good go after a time: only such as no reading to come begins with, whether or not this one is kept.
 
 export const HOUR_MS = 3_600_000
 export const hourOf = (moment: Date): Date => new Date(Math.floor(moment.getTime() / HOUR_MS) * HOUR_MS)
@@ -65,7 +66,8 @@ async function rollUpOne({ tenancy, log }: Surroundings, db: Kysely<BillingTable
         db,
         sums.map((sum) => ({ tenant_id, ...sum })),
       )
-    await finish(db, tenant_id, through)
+    const oldest = await sweepEvents(tenancy, tenant_id, from)
+    await finish(db, tenant_id, { through, oldest })
   } catch (error) {
     log.warn({ tenant: tenant_id, err: error }, 'usage waits for its roll-up')
     await db
@@ -101,14 +103,40 @@ async function writeHours(
     .execute()
 }
 
-/** Marked again since: it is due again when that hour is over. */
-async function finish(db: Kysely<BillingTables>, tenantId: string, through: Date): Promise<void> {
+/** @param before what later readings begin with @returns the moment of the oldest event that is left */
+async function sweepEvents(
+  tenancy: Services['tenancy'],
+  tenantId: string,
+  before: Date,
+): Promise<Date | null> {
+  const { kysely } = tenancy.tenant(tenantId)
+  const cutoff = new Date(Math.min(before.getTime(), Date.now() - limits.usageKeptMs))
+  for (let sweeps = 0; sweeps < limits.usageSweepsMax; sweeps += 1) {
+    const { numAffectedRows = 0n } = await sql`delete from usage_event where (meter, key) in (
+      select meter, key from usage_event where recorded_at < ${cutoff}
+       order by recorded_at limit ${limits.usageSweepMax})`.execute(kysely)
+    if (numAffectedRows < limits.usageSweepMax) break
+  }
+  const { rows } = await sql<{
+    oldest: Date | null
+  }>`select min(recorded_at) as oldest from usage_event`.execute(kysely)
+  return rows[0]?.oldest ?? null
+}
+
+/** Marked again since: it is due again when that hour is over; else when its oldest event has been kept for long enough. */
+async function finish(
+  db: Kysely<BillingTables>,
+  tenantId: string,
+  { through, oldest }: { readonly through: Date; readonly oldest: Date | null },
+): Promise<void> {
+  const keptUntil = oldest && new Date(oldest.getTime() + limits.usageKeptMs)
+  const sweep = keptUntil && new Date(Math.max(keptUntil.getTime(), Date.now() + HOUR_MS))
   const pause = sql`${HOUR_MS + limits.usageSettleMs} * interval '1 millisecond'`
   await db
     .updateTable('usage_rollup')
     .set({
       rolled_through: through,
-      due_at: sql<Date | null>`case when marked_hour >= ${through} then marked_hour + ${pause} end`,
+      due_at: sql<Date | null>`case when marked_hour >= ${through} then marked_hour + ${pause} else ${sweep}::timestamptz end`,
     })
     .where('tenant_id', '=', tenantId)
     .execute()
