@@ -9,10 +9,11 @@ export default defineConfig({
   resolve: { conditions, alias: lowestDriver ? { pg: 'pg-lowest' } : {} },
   ssr: { resolve: { conditions } },
   test: {
-    // It needs PgBouncer, and fails without it: npm run test:pooler.
+    // They need PgBouncer and Redis, and fail without them: npm run test:pooler, npm run test:redis.
     exclude: [
       ...configDefaults.exclude,
       ...(process.env.QUICKSCALE_TEST_POOLER ? [] : ['**/pooler.test.ts']),
+      ...(process.env.QUICKSCALE_TEST_REDIS ? [] : ['**/redis.test.ts']),
     ],
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
     globalSetup: ['test/support/server.ts'],
