@@ -42,7 +42,14 @@ const silosMax = 10_000
 const rowsMax = 100_000_000
 const sizes = {
   usual: {
-    query: { rounds: 33, sliceMs: 40, tenants: { rls: 20, schema: 5, database: 1 }, rowsPerTenant: 500 },
+    query: {
+      rounds: 33,
+      sliceMs: 40,
+      tenants: { rls: 20, schema: 5, database: 1 },
+      rowsPerTenant: 500,
+      warmUpRuns: 8,
+      countedRuns: 25,
+    },
     provision: { rounds: 41 },
     search: { rows: 1_000_000, rounds: 15 },
     tenants: { rounds: 61, sliceMs: 250, tenants: 10_000, rowsPerTenant: 10 },
@@ -57,7 +64,14 @@ const sizes = {
     move: { cutovers: 100, rows: 1_000_000, perSecond: 200 },
   },
   quick: {
-    query: { rounds: 1, sliceMs: 10, tenants: { rls: 2, schema: 2, database: 1 }, rowsPerTenant: 25 },
+    query: {
+      rounds: 1,
+      sliceMs: 10,
+      tenants: { rls: 2, schema: 2, database: 1 },
+      rowsPerTenant: 25,
+      warmUpRuns: 2,
+      countedRuns: 5,
+    },
     provision: { rounds: 2 },
     search: { rows: 20_000, rounds: 1 },
     tenants: { rounds: 1, sliceMs: 10, tenants: 20, rowsPerTenant: 5 },

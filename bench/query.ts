@@ -36,6 +36,10 @@ export interface QueryBenchOptions extends Pick<StageOptions, 'tenants' | 'rowsP
   readonly rounds: number
   /** How long each subject is timed per round and combination. */
   readonly sliceMs: number
+  /** Executions of each statement on each connection beforehand: the server settles on a plan after five. */
+  readonly warmUpRuns: number
+  /** Queries of each client in which round trips are counted. */
+  readonly countedRuns: number
   readonly dimensions: QueryDimensions
   readonly signal: AbortSignal
   onProgress(message: string): void
@@ -66,9 +70,6 @@ export interface QueryReport {
 }
 
 const oneWayDelayMs = 0.5
-/** More than the five executions after which the server settles on a plan. */
-const warmUpRuns = 8
-const countedRuns = 25
 /** The smallest counts: every few seconds the library asks whether it still hears the catalog, through the proxy too. */
 const countings = 3
 /** How long no message may pass before round trips are counted, and how often that is tried. */
@@ -122,7 +123,7 @@ export async function runQueryBench(server: RunServer, options: QueryBenchOption
  */
 async function warmUp(
   stage: Stage,
-  { dimensions, signal, onProgress }: QueryBenchOptions,
+  { dimensions, warmUpRuns, countedRuns, signal, onProgress }: QueryBenchOptions,
   counting: { proxy: DelayProxy; trips: Map<string, number> } | null,
 ): Promise<void> {
   for (const subject of measuredSubjects(dimensions)) {
