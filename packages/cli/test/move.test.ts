@@ -49,7 +49,7 @@ beforeAll(async () => {
     await tenancy.tenants.create({ slug: plan, name: plan, plan })
     await tenancy
       .tenant(plan)
-      .query("insert into note select n, repeat('x', 500) from generate_series(1, 20000) as n")
+      .query("insert into note select n, repeat('x', 500) from generate_series(1, 5000) as n")
     await addTag(plan)
   }
   const { rows } = await inDatabase(
@@ -141,7 +141,7 @@ describe('quickscale move', () => {
         dryRun: true,
         source: { strategy: slug, server: 'primary', database: databaseName, schema: schemaName },
         target: { strategy: to, server: 'primary' },
-        size: { tables: 2, rows: 20_001 },
+        size: { tables: 2, rows: 5_001 },
       })
       expect([status, report.obstacles.length > 0]).toEqual(canMove ? [0, false] : [1, true])
       expect(await tenancy.moves.list()).toEqual([])
@@ -204,8 +204,8 @@ describe('quickscale move', () => {
         '--watch',
       )
       const { id, progress } = await moveInCopy(slug)
-      expect(progress).toMatchObject({ rowsExpected: 20_001, rowsPerSecond: expect.any(Number) })
-      expect(progress.rowsCopied).toBeLessThan(20_000)
+      expect(progress).toMatchObject({ rowsExpected: 5_001, rowsPerSecond: expect.any(Number) })
+      expect(progress.rowsCopied).toBeLessThan(5_000)
       interrupt()
       const interrupted = await outcome
       expect([interrupted.status, interrupted.stdout]).toEqual([130, ''])
@@ -220,7 +220,7 @@ describe('quickscale move', () => {
       const resumed = JSON.parse((await move('resume', '--json')).stdout)
       expect(resumed).toMatchObject({ ok: true, moves: [{ id, state: 'active' }], failed: [] })
       expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: to })
-      expect([await notesOf(slug), await addTag(slug)]).toEqual([20_000, 2])
+      expect([await notesOf(slug), await addTag(slug)]).toEqual([5_000, 2])
 
       expect(JSON.parse((await move('show', slug, '--watch', '--json')).stdout)).toMatchObject({
         ok: true,
@@ -237,7 +237,7 @@ describe('quickscale move', () => {
       const back = JSON.parse((await move('rollback', slug, '--json')).stdout)
       expect(back).toMatchObject({ ok: true, id, state: 'returned' })
       expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: slug })
-      expect([await notesOf(slug), await addTag(slug)]).toEqual([20_000, 3])
+      expect([await notesOf(slug), await addTag(slug)]).toEqual([5_000, 3])
     },
   )
 
@@ -255,7 +255,7 @@ describe('quickscale move', () => {
     expect(JSON.parse(done.stdout)).toMatchObject({ ok: true, state: 'done', plan: 'schema' })
     expect([done.status, done.stderr]).toEqual([0, ''])
     expect(await tenancy.tenants.get('rls')).toMatchObject({ plan: 'schema' })
-    expect(await notesOf('rls')).toBe(20_000)
+    expect(await notesOf('rls')).toBe(5_000)
     const { moves } = JSON.parse((await move('list', '--tenant', 'rls', '--json')).stdout)
     expect(moves.map((each: Move) => each.state)).toEqual(['done', 'cancelled', 'returned'])
     expect(moves[1].id).toBe(id)
