@@ -111,6 +111,7 @@ test('the http benchmark compares each route under every strategy with the same 
     noise: 0,
     rows,
     neighbourP99Ratio: positive,
+    refusalsP99Ratio: positive,
     neighbourP99Ms: { alone: positive, flooded: positive },
     flood: { answered: expect.any(Number), refused: expect.any(Number) },
   })

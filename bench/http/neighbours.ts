@@ -22,6 +22,8 @@ export interface NeighbourOptions {
 export interface Neighbours {
   /** The 99th percentile of the latencies beside the flood, divided by that alone. */
   readonly neighbourP99Ratio: number
+  /** The same beside as many connections that get nothing but refusals, at once and from a server without anything else. */
+  readonly refusalsP99Ratio: number
   readonly neighbourP99Ms: { readonly alone: number; readonly flooded: number }
   /** How the flood was answered. */
   readonly flood: FloodReport
@@ -36,40 +38,58 @@ export async function measureNeighbours(stage: HttpStage, options: NeighbourOpti
   if (noisy === undefined || quiet === undefined) throw new RangeError('this takes two tenants')
   const { headers, noisyHeaders, ports } = stage
   const client = openClient({ headers, companyId: stage.companyId }, ports.limited, 8)
-  const child = fork(join(import.meta.dirname, 'flood-process.ts'))
-  const tell = async (message: FloodOrder | 'on' | 'off') => {
-    child.send(message)
-    return (await once(child, 'message'))[0] as FloodReport
-  }
-  const latencies: Record<'alone' | 'flooded', number[]> = { alone: [], flooded: [] }
+  const order = { slug: noisy.slug, headers: noisyHeaders, connections: floodConnections }
+  const floods = await Promise.all(
+    [ports.limited, ports.refusing].map((port) => startFlood({ ...order, port })),
+  )
+  const [flooding, refusing] = floods
+  if (flooding === undefined || refusing === undefined) throw new Error('there is no flood')
+  const latencies: Record<'alone' | 'flooded' | 'refused', number[]> = { alone: [], flooded: [], refused: [] }
   let flood: FloodReport = { answered: 0, refused: 0 }
   try {
-    await tell({
-      port: ports.limited,
-      slug: noisy.slug,
-      headers: noisyHeaders,
-      connections: floodConnections,
-    })
     const ask = () => client.ask('GET contacts', quiet.slug)
     await askSteadily(ask, turnMs, signal)
     for (let turn = 0; turn < turns; turn += 1) {
       onProgress(`flood ${turn + 1} of ${turns}`)
       latencies.alone.push(...(await askSteadily(ask, turnMs, signal)))
-      await tell('on')
+      await flooding.tell('on')
       latencies.flooded.push(...(await askSteadily(ask, turnMs, signal)))
-      const { answered, refused } = await tell('off')
+      const { answered, refused } = await flooding.tell('off')
       flood = { answered: flood.answered + answered, refused: flood.refused + refused }
+      await refusing.tell('on')
+      latencies.refused.push(...(await askSteadily(ask, turnMs, signal)))
+      await refusing.tell('off')
     }
   } finally {
-    if (child.exitCode === null) {
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    }
+    await Promise.all(floods.map(({ stop }) => stop()))
     await client.close()
   }
-  const [alone, flooded] = [quantile(latencies.alone, 0.99), quantile(latencies.flooded, 0.99)]
-  const neighbourP99Ms = { alone: rounded(alone), flooded: rounded(flooded) }
-  return { neighbourP99Ratio: rounded(flooded / alone), neighbourP99Ms, flood }
+  return { ...compare(latencies), flood }
+}
+
+function compare(latencies: Record<'alone' | 'flooded' | 'refused', number[]>): Omit<Neighbours, 'flood'> {
+  const p99 = (each: readonly number[]) => quantile(each, 0.99)
+  const [alone, flooded] = [p99(latencies.alone), p99(latencies.flooded)]
+  return {
+    neighbourP99Ratio: rounded(flooded / alone),
+    refusalsP99Ratio: rounded(p99(latencies.refused) / alone),
+    neighbourP99Ms: { alone: rounded(alone), flooded: rounded(flooded) },
+  }
+}
+
+async function startFlood(order: FloodOrder) {
+  const child = fork(join(import.meta.dirname, 'flood-process.ts'))
+  const tell = async (message: FloodOrder | 'on' | 'off') => {
+    child.send(message)
+    return (await once(child, 'message'))[0] as FloodReport
+  }
+  await tell(order)
+  const stop = async () => {
+    if (child.exitCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  return { tell, stop }
 }
 
 /** One request after the other is due, whether the last one was answered or not: who is slow is not spared. */

@@ -1,8 +1,10 @@
 /**
  * Serves the application twice in one process: on the tenancy, and on plain tables without it. Everything else is the
- * same: who calls, what they are in the tenant, limits, routes and statements. And once more on the tenancy, with limits as
- * they are meant.
+ * same: who calls, what they are in the tenant, limits, routes and statements. And once more on the tenancy, with the usual
+ * limits.
  */
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { createTenancy, type Tenancy, type TenancyConfig, type TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
@@ -25,6 +27,8 @@ export interface HttpServerPorts {
   readonly tenancy: number
   readonly plain: number
   readonly limited: number
+  /** Nothing but refusals, as cheap as they can be. */
+  readonly refusing: number
 }
 
 process.once('message', async (order: HttpServerOrder) => {
@@ -38,6 +42,7 @@ process.once('message', async (order: HttpServerOrder) => {
     tenancy: await serve(tenancy, unlimited),
     plain: await serve(withPlain(tenancy, pool), unlimited),
     limited: await serve(tenancy, {}),
+    refusing: await refuse(),
   }
   process.send?.(ports)
 })
@@ -84,7 +89,18 @@ async function serve(tenancy: Tenancy<TenantTables>, limits: LimitOptions): Prom
     limits,
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
-  const address = app.server.address()
+  return portOf(app.server)
+}
+
+async function refuse(): Promise<number> {
+  const server = createServer((_request, response) => response.writeHead(429).end())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return portOf(server)
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the server has no port')
   return address.port
 }
