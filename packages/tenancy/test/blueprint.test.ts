@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { tenantSchemaName } from '../src/identifiers.ts'
 import { drawBlueprint } from '../src/migrations/blueprint.ts'
 import { readMigrations } from '../src/migrations/files.ts'
@@ -17,7 +16,8 @@ let client: pg.Client
 
 beforeAll(async () => {
   // `one` is made by the migrations, `two` from the blueprint that was drawn then.
-  installation = await TestInstallation.open('schema', { migrations: directories })
+  const plans = { only: { strategy: 'schema' }, rows: { strategy: 'rls' } } as const
+  installation = await TestInstallation.open('schema', { migrations: directories, plans })
   const url = new URL(inject('databaseUrl'))
   url.pathname = `/${installation.name}_pool`
   client = new pg.Client({ connectionString: url.href })
@@ -61,35 +61,90 @@ test('an interrupted place is gone on with by the migrations, and not made from 
   )
 })
 
-test('who takes a tenant away ends the statement of a killed process that still makes its place', async () => {
-  const other = await installation.another('schema', { migrations: directories })
-  await client.query(`
-    create function hold_up() returns event_trigger language plpgsql as
-      $$ begin perform pg_advisory_xact_lock(4711); end $$;
-    create event trigger hold_up on ddl_command_end when tag in ('CREATE SCHEMA') execute function hold_up();
-    select pg_advisory_lock(4711)`)
-  const outcome = installation.tenancy.tenants.create({ slug: 'four', name: 'Four', plan: 'only' }).then(
-    () => 'made',
-    () => 'failed',
-  )
-  const isHeldUp = async () =>
-    (await client.query("select from pg_locks where locktype = 'advisory' and objid = 4711 and not granted"))
-      .rowCount === 1
-  while (!(await isHeldUp())) await sleep(10)
-  await installation.inCatalog(
-    `select pg_terminate_backend(pid, 5000) from pg_stat_activity
-      where application_name = 'quickscale locks' and datname = current_database()`,
-  )
-  const { id } = await installation.tenancy.tenants.get('four')
-  await other.tenants.delete('four', { graceMs: 0 })
-  await client.query('select pg_advisory_unlock(4711); drop event trigger hold_up; drop function hold_up()')
-  expect(await outcome).toBe('failed')
-  const { rows } = await client.query(
-    `select nspname::text as left from pg_namespace where nspname = $1
-     union all select 'fence' from quickscale.placement where tenant_id = $2`,
-    [tenantSchemaName(id), id],
-  )
-  expect(rows).toEqual([])
+/** Holds up whoever makes a schema, until `release` is called. */
+async function holdUp(
+  where: 'as it begins' | 'after CREATE SCHEMA',
+): Promise<{ reached: () => Promise<void>; release: () => Promise<void> }> {
+  const begins = where === 'as it begins'
+  const lock = begins ? "hashtextextended('quickscale unscoped writers', 0)" : '4711'
+  if (!begins) {
+    await client.query(`
+      create function hold_up() returns event_trigger language plpgsql as
+        $$ begin perform pg_advisory_xact_lock(4711); end $$;
+      create event trigger hold_up on ddl_command_end when tag in ('CREATE SCHEMA') execute function hold_up()`)
+  }
+  await client.query(`select pg_advisory_lock(${lock})`)
+  const { rows } = await client.query('select pg_backend_pid() as pid')
+  return {
+    reached: async () => {
+      const waiting = 'select from pg_stat_activity where $1 = any(pg_blocking_pids(pid))'
+      await expect
+        .poll(async () => (await client.query(waiting, [rows[0].pid])).rowCount, { timeout: 20_000 })
+        .toBe(1)
+    },
+    release: async () => {
+      await client.query(`select pg_advisory_unlock(${lock})`)
+      if (!begins) await client.query('drop event trigger hold_up; drop function hold_up()')
+    },
+  }
+}
+
+describe.each(['as it begins', 'after CREATE SCHEMA'] as const)(
+  'what a killed process has running, %s,',
+  (where) => {
+    test.each(['from its blueprint', 'by the migrations'])(
+      'and makes a place %s, leaves nothing of a tenant that is taken away',
+      async (how) => {
+        const other = await installation.another('schema', { migrations: directories })
+        // A process draws its own.
+        const maker =
+          how === 'from its blueprint'
+            ? installation.tenancy
+            : await installation.another('schema', { migrations: directories })
+        const slug = `gone-${crypto.randomUUID().slice(0, 8)}`
+        const held = await holdUp(where)
+        const outcome = maker.tenants.create({ slug, name: 'Gone', plan: 'only' }).then(
+          () => 'made',
+          () => 'failed',
+        )
+        await held.reached()
+        await installation.inCatalog(
+          `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+        where application_name = 'quickscale locks' and datname = current_database()`,
+        )
+        const { id } = await installation.tenancy.tenants.get(slug)
+        await other.tenants.delete(slug, { graceMs: 0 })
+        await held.release()
+        expect(await outcome).toBe('failed')
+        const { rows } = await client.query(
+          `select nspname::text as left from pg_namespace where nspname = $1
+       union all select 'fence' from quickscale.placement where tenant_id = $2`,
+          [tenantSchemaName(id), id],
+        )
+        expect(rows).toEqual([])
+      },
+    )
+  },
+)
+
+test('a tenant that moves to a schema works while that is made, whatever it has open', async () => {
+  const { id } = await installation.tenancy.tenants.create({ slug: 'moved', name: 'Moved', plan: 'rows' })
+  const done = Promise.withResolvers<void>()
+  const open = installation.tenancy.tenant('moved').transaction(async (tenant) => {
+    await tenant.query('select 1')
+    await done.promise
+  })
+  const move = installation.tenancy.moves.start('moved', { to: 'schema' })
+  const made = 'select from quickscale.migration where schema_name = $1'
+  await expect
+    .poll(async () => (await client.query(made, [tenantSchemaName(id)])).rowCount, { timeout: 20_000 })
+    .toBeGreaterThan(0)
+  await installation.tenancy.tenant('moved').query("insert into note (id, body) values (1, 'meanwhile')")
+  done.resolve()
+  await open
+  expect(await move).toMatchObject({ state: 'active' })
+  const { rows } = await installation.tenancy.tenant('moved').query('select body from note')
+  expect(rows).toEqual([{ body: 'meanwhile' }])
 })
 
 test.each([

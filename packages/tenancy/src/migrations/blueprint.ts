@@ -102,10 +102,9 @@ async function describeShape(client: pg.ClientBase, place: OwnPlace): Promise<st
 }
 
 /**
- * Makes a place from a blueprint, in one round trip and one transaction, under the tenant's lock: who takes the tenant
- * away, because whoever makes it seems to be gone, waits for a statement that still runs, or ends it.
+ * Makes a place from a blueprint, in one round trip and one transaction.
  *
- * @param further statements that are the last ones of the transaction
+ * @param around statements that are the first and the last ones of the transaction
  * @returns false when there is something of the place already: then an earlier attempt was interrupted, and the
  *   migrations go on from there
  */
@@ -114,7 +113,7 @@ export async function replayBlueprint(
   place: OwnPlace,
   blueprint: Blueprint,
   files: readonly MigrationFile[],
-  further: readonly string[],
+  around: { readonly first: string; readonly last: string } | null,
 ): Promise<boolean> {
   const text = blueprint.textFor(place)
   if (text === null) return false
@@ -125,12 +124,12 @@ export async function replayBlueprint(
     // Several statements in one string are one transaction.
     await client.query(
       [
+        ...(around === null ? [] : [around.first]),
         'select quickscale.enter_unscoped()',
-        `select pg_advisory_xact_lock(hashtextextended(${quoteLiteral(place.tenantId)}, 0))`,
         createPlaceSchema(place.schema).replace('create schema if not exists', 'create schema'),
         text,
         `insert into quickscale.migration (schema_name, name, digest) values ${applied.join(', ')}`,
-        ...further,
+        ...(around === null ? [] : [around.last]),
       ].join(SEPARATOR),
     )
     return true

@@ -9,6 +9,11 @@ import type { Opening, Place } from '../strategies/strategy.ts'
 /** What the library makes of a place; moves have states of their own. */
 export type FenceState = 'active' | 'suspended' | 'archived' | 'deleting'
 
+/** Apart from the tenant's own lock: a place that a tenant moves to is made while the tenant works. */
+function makingLock(tenantId: string): string {
+  return `quickscale making ${tenantId}`
+}
+
 /**
  * Opens a tenant's place to its tokens of its first epoch. An open place stays as it is.
  *
@@ -22,7 +27,7 @@ export function openingOf(
   const statement = `insert into quickscale.placement (tenant_id, epoch, state, schema_name)
     values (${quoteLiteral(tenantId)}, 1, 'active', ${quoteLiteral(schemaName)})
     on conflict (tenant_id) do nothing`
-  return { assertHeld, statement }
+  return { assertHeld, lock: makingLock(tenantId), statement }
 }
 
 /**
@@ -38,16 +43,23 @@ export async function setFence(
   client: pg.ClientBase,
   { tenantId, place, state, graceMs }: { tenantId: string; place: Place; state: FenceState; graceMs: number },
 ): Promise<boolean> {
-  const found = await whileOthersLeave(client, { tenantId, graceMs }, () =>
-    switchFence(client, tenantId, place, state),
-  )
+  const others = { tenantId, lock: tenantId, graceMs }
+  const found = await whileOthersLeave(client, others, () => switchFence(client, tenantId, place, state))
   if (state === 'active') return found
   // Nobody new gets in; with this lock nobody is left.
-  await whileOthersLeave(client, { tenantId, graceMs }, async () => {
-    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [tenantId])
-  })
+  await whileOthersLeave(client, others, () => takeLock(client, tenantId))
   if (place.database.kind === 'silo') await endTransactions(client, place)
   return found
+}
+
+/** Waits until nobody makes the tenant's place any more; what takes longer than the grace is ended. */
+export async function endMaking(client: pg.ClientBase, tenantId: string, graceMs: number): Promise<void> {
+  const lock = makingLock(tenantId)
+  await whileOthersLeave(client, { tenantId, lock, graceMs }, () => takeLock(client, lock))
+}
+
+async function takeLock(client: pg.ClientBase, lock: string): Promise<void> {
+  await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [lock])
 }
 
 /** Takes away the row of a place that nobody is let into any more. */
@@ -70,12 +82,12 @@ async function switchFence(
 }
 
 /**
- * Runs `work` in a transaction that waits for the tenant's own ones. What has not ended after the grace is ended, so
+ * Runs `work` in a transaction that waits for the holders of a lock, for the tenant's own transactions as a rule. What has not ended after the grace is ended, so
  * that a transaction left open, here or by somebody with the login's password, cannot keep its tenant open.
  */
 async function whileOthersLeave<T>(
   client: pg.ClientBase,
-  { tenantId, graceMs }: { tenantId: string; graceMs: number },
+  { tenantId, lock, graceMs }: { tenantId: string; lock: string; graceMs: number },
   work: () => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
@@ -95,21 +107,20 @@ async function whileOthersLeave<T>(
           { cause: error },
         )
       }
-      await endHolders(client, tenantId)
+      await endHolders(client, lock)
     }
   }
 }
 
 const lockTimeout = '55P03'
 
-/** Ends whoever is inside the tenant: sessions that hold its lock. */
-async function endHolders(client: pg.ClientBase, tenantId: string): Promise<void> {
+async function endHolders(client: pg.ClientBase, lock: string): Promise<void> {
   await client.query(
     `select pg_terminate_backend(pid, $2) from pg_locks
       where locktype = 'advisory' and objsubid = 1 and granted and pid <> pg_backend_pid()
         and database = (select oid from pg_database where datname = current_database())
         and (classid::bigint << 32 | objid::bigint) = hashtextextended($1, 0)`,
-    [tenantId, limits.terminationWaitMs],
+    [lock, limits.terminationWaitMs],
   )
 }
 

@@ -4,7 +4,7 @@ import { QuickScaleError } from '../errors.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Holding, Place, Workshop } from '../strategies/strategy.ts'
 import type { Strategy, Tenant } from '../tenant.ts'
-import { removeFence, setFence } from './fence.ts'
+import { endMaking, removeFence, setFence } from './fence.ts'
 import { handlers } from './handlers.ts'
 
 /** The name of the lock under which a tenant is made, changed and taken away; a renaming takes it with the old slug. */
@@ -108,7 +108,10 @@ async function close({ workshop }: Attempt, tenant: Tenant, place: Place, graceM
   const { servers } = workshop
   const closing = { tenantId: tenant.id, place, state: 'deleting', graceMs } as const
   if (place.database.kind !== 'silo') {
-    await servers.pooled(place.database, (client) => setFence(client, closing))
+    await servers.pooled(place.database, async (client) => {
+      await endMaking(client, tenant.id, graceMs)
+      await setFence(client, closing)
+    })
   } else if (place.database.ready && (await isOpen(workshop, place.database))) {
     await servers.connected(place.database, (client) => setFence(client, closing))
   }

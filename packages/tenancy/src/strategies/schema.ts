@@ -9,7 +9,7 @@ import {
   replayBlueprint,
 } from '../migrations/blueprint.ts'
 import { ensureShared } from './shared.ts'
-import { openPlace, type StrategyHandler, type Workshop } from './strategy.ts'
+import { lockToMake, openPlace, type StrategyHandler, type Workshop, whileMaking } from './strategy.ts'
 import { countTenantRows, deleteTenantRows } from './tenant-rows.ts'
 
 /** The newest one of each database, by its id, drawn when its first schema was made. */
@@ -28,22 +28,20 @@ export const schema: StrategyHandler = {
       const known = drawn.get(place.database.id)
       if (known?.key === blueprintKey(files)) {
         await opening?.assertHeld()
-        const further = opening === null ? [] : [opening.statement]
-        if (await replayBlueprint(client, own, known, files, further)) return
+        const around = opening && { first: lockToMake(opening), last: opening.statement }
+        if (await replayBlueprint(client, own, known, files, around)) return
       }
-      await client.query(createPlaceSchema(place.schemaName))
-      const target = { databaseName: place.database.name, schema: place.schemaName }
       const statements: string[] = []
-      const applied = await applyMigrations(
-        client,
-        { ...target, wall: { kind: 'schema', tenantId } },
-        files,
-        statements,
-      )
-      if (applied === files.length && known?.key !== blueprintKey(files)) {
-        drawn.set(place.database.id, await drawBlueprint(client, own, files, statements))
-      }
-      await openPlace(client, opening)
+      let applied = 0
+      await whileMaking(client, opening, async () => {
+        await client.query(createPlaceSchema(place.schemaName))
+        const target = { databaseName: place.database.name, schema: place.schemaName }
+        const wall = { kind: 'schema', tenantId } as const
+        applied = await applyMigrations(client, { ...target, wall }, files, statements)
+        await openPlace(client, opening)
+      })
+      if (applied < files.length || known?.key === blueprintKey(files)) return
+      drawn.set(place.database.id, await drawBlueprint(client, own, files, statements))
     })
   },
   inspect: async (workshop, tenantId, place) =>

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import type { LoginPurpose } from '../catalog/tables.ts'
-import { tenantSchemaName } from '../identifiers.ts'
+import { quoteLiteral, tenantSchemaName } from '../identifiers.ts'
 import type { KeyProvider } from '../key-provider.ts'
 import type { MigrationFile } from '../migrations/files.ts'
 import type { Strategy } from '../tenant.ts'
@@ -39,6 +39,11 @@ export interface Holding {
 export interface Opening {
   /** Asked last; throws when it is not the caller's to open any more. */
   readonly assertHeld: () => Promise<void>
+  /**
+   * Name of the lock under which the place is made and opened. Whoever takes the tenant away waits for its holder, or ends it: a
+   * process that was killed may still have a statement running in the server.
+   */
+  readonly lock: string
   readonly statement: string
 }
 
@@ -46,7 +51,26 @@ export interface Opening {
 export async function openPlace(client: pg.ClientBase, opening: Opening | null): Promise<void> {
   if (opening === null) return
   await opening.assertHeld()
-  await client.query(opening.statement)
+  // Several statements in one string are one transaction.
+  await client.query(`${lockToMake(opening)};\n${opening.statement}`)
+}
+
+/** Takes the lock until the transaction ends. */
+export function lockToMake({ lock }: Opening): string {
+  return `select pg_advisory_xact_lock(hashtextextended(${quoteLiteral(lock)}, 0))`
+}
+
+/** Runs what takes several transactions under the lock. When it fails its connection is not used again, which frees the lock. */
+export async function whileMaking(
+  client: pg.ClientBase,
+  opening: Opening | null,
+  make: () => Promise<void>,
+): Promise<void> {
+  if (opening === null) return await make()
+  await client.query('select pg_advisory_lock(hashtextextended($1, 0))', [opening.lock])
+  await opening.assertHeld()
+  await make()
+  await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', [opening.lock])
 }
 
 /** One way of keeping tenants apart. The three differ in where the tables are and in what must be made there. */
