@@ -165,6 +165,41 @@ describe('moves to other plans', () => {
   })
 })
 
+describe('a move that fails before it is recorded who makes it', () => {
+  it('is not waited for: its reason is told, and it is tried again', async () => {
+    const id = await makeOrganization('astray', 'rls')
+    const db = installation.tenancy.controlPlane.kysely<BillingTables>('billing')
+    await sql`
+      create function billing.delay() returns trigger language plpgsql as $$
+      begin perform pg_sleep(0.5); return new; end $$;
+      create trigger delay before update on billing.subscription for each row
+        when (old.moving_by is null and new.moving_by is not null) execute function billing.delay()`.execute(
+      db,
+    )
+    try {
+      expect((await ask(ann, 'POST', '/t/astray/billing/plan', { plan: 'only' })).status).toBe(200)
+      await db
+        .updateTable('subscription')
+        .set({ plan: 'nowhere', due_at: new Date(0) })
+        .where('tenant_id', '=', id)
+        .execute()
+      await installation.restart()
+      await installation.app.ready()
+      const row = db.selectFrom('subscription').selectAll().where('tenant_id', '=', id)
+      const told = async () =>
+        expect(await row.executeTakeFirstOrThrow()).toMatchObject({
+          moving_by: null,
+          moving_until: null,
+          attempts: 1,
+          failure: expect.stringContaining('no label nowhere'),
+        })
+      await vi.waitFor(told, 10_000)
+    } finally {
+      await sql`drop function billing.delay cascade`.execute(db)
+    }
+  })
+})
+
 describe('a plan that an organization does not fit into', () => {
   it('is refused with what does not fit, and nothing is changed', async () => {
     await makeOrganization('large', 'schema')

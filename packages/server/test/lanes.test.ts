@@ -48,10 +48,27 @@ describe('a tenant that asks much', () => {
     const noisy = ask(lanes, 'noisy', 100)
     const hurried = ask(lanes, 'hurried', 20, { ...plan, waiting: 0 })
     await settle()
-    expect(noisy.refused).toEqual(Array.from({ length: 100 - atOnce - 64 }, () => 'TENANT_BUSY'))
+    // As many as when nobody else is there.
+    expect(noisy.refused).toEqual(Array.from({ length: 100 - 16 - 64 }, () => 'TENANT_BUSY'))
     expect(hurried).toMatchObject({ begun: { length: 16 }, refused: { length: 4 } })
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(noisy.begun).toHaveLength(atOnce + 64)
+    expect(noisy.begun).toHaveLength(16 + 64)
+  })
+
+  it('has as many open at once as it may, and no more, while its work goes on', async () => {
+    const lanes = new Lanes()
+    ask(lanes, 'quiet', 1)
+    const open = () => lanes.run('noisy', plan, () => new Promise<never>(() => undefined))
+    const refused: unknown[] = []
+    const burst = (times: number) => {
+      for (let n = 0; n < times; n += 1) open().catch((error) => refused.push(error.code))
+    }
+    burst(16 + 64)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(refused).toEqual([])
+    burst(1)
+    await settle()
+    expect(refused).toEqual(['TENANT_BUSY'])
   })
 
   it('goes on at full speed when the others have gone', async () => {

@@ -114,6 +114,22 @@ describe.each(strategies)('a tenant under the %s strategy', (strategy: Strategy)
     expect(await read()).toEqual([{ body: 'kept' }])
   })
 
+  test('that an older process has suspended, of which no cause is known, is opened by an operator only', async () => {
+    const { tenants } = installation.tenancy
+    const billing = { cause: 'billing' }
+    await tenants.suspend('one')
+    await installation.inCatalog('delete from catalog.suspension where tenant_id = $1', [id])
+    expect(await tenants.resume('one', billing)).toMatchObject({ state: 'suspended' })
+    await refused('TENANT_SUSPENDED')
+    // Who suspends it then takes back that only.
+    await tenants.suspend('one', billing)
+    expect(await tenants.resume('one', { cause: 'abuse' })).toMatchObject({ state: 'suspended' })
+    expect(await tenants.suspensions('one')).toMatchObject([billing])
+    await installation.inCatalog('delete from catalog.suspension where tenant_id = $1', [id])
+    expect(await tenants.resume('one')).toMatchObject({ state: 'active', settled: true })
+    expect(await read()).toEqual([{ body: 'kept' }])
+  })
+
   test('in an illegal transition is refused by name', async () => {
     const { tenants } = installation.tenancy
     await tenants.archive('one')

@@ -30,7 +30,8 @@ export class Lanes {
   async run<T>(tenantId: string, plan: LanePlan, work: () => Promise<T>): Promise<T> {
     const lane = this.#enter(tenantId)
     if (lane.waiting.length === 0 && this.#mayBegin(lane, plan)) begin(lane)
-    else if (lane.waiting.length < plan.waiting) {
+    // Who waits only for the time to begin takes up no place of those who wait for others to end.
+    else if (lane.running + lane.waiting.length < plan.concurrent + plan.waiting) {
       await new Promise<void>((enter) => {
         lane.waiting.push(enter)
         this.#serve(lane, plan)

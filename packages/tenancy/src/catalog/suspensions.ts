@@ -48,7 +48,8 @@ export async function addSuspension(
 }
 
 /**
- * Takes one cause away, unless it is the last one of a tenant that is suspended: with that it opens. Under the tenant's lock.
+ * Takes one cause away, unless it is the last one of a tenant that is suspended: with that it opens. Who is no cause opens nothing: a
+ * process from before causes were known leaves none. Under the tenant's lock.
  *
  * @returns whether the tenant stays closed
  */
@@ -57,17 +58,16 @@ export async function dropSuspension(
   { id: tenantId, state }: Pick<Tenant, 'id' | 'state'>,
   { cause, reason }: { readonly cause: string; readonly reason: string | undefined },
 ): Promise<boolean> {
-  const left = (await listSuspensions(db, tenantId)).flatMap((each) =>
-    each.cause === cause ? [] : each.cause,
-  )
+  const causes = (await listSuspensions(db, tenantId)).map((each) => each.cause)
+  if (!causes.includes(cause)) return true
+  const left = causes.filter((each) => each !== cause)
   if (left.length === 0 && state === 'suspended') return false
   await db.transaction().execute(async (transaction) => {
-    const { numDeletedRows } = await transaction
+    await transaction
       .deleteFrom('suspension')
       .where('tenant_id', '=', tenantId)
       .where('cause', '=', cause)
-      .executeTakeFirst()
-    if (numDeletedRows === 0n) return
+      .execute()
     const details = { cause, left, ...(reason !== undefined && { reason }) }
     await recordAudit(transaction, { action: 'tenant.suspension_ended', tenantId, details })
   })

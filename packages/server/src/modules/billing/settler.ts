@@ -118,14 +118,7 @@ export class Settler {
   /** The move goes on beside; its subscription is free for a later choice. Should nobody be heard of any more, it is due. */
   async #handOver(claimed: Subscription, { subscription }: Settled, moving: Moving): Promise<void> {
     const mover = randomUUID()
-    this.#moves += 1
-    this.#surroundings.inBackground(() =>
-      this.#accompany(mover, { claimed, subscription }, moving).finally(() => {
-        this.#moves -= 1
-        this.request()
-      }),
-    )
-    await this.#ofLease(claimed)
+    const recorded = this.#ofLease(claimed)
       .set({
         ...free,
         moving_by: mover,
@@ -133,14 +126,26 @@ export class Settler {
         due_at: unlessTouched(claimed, subscription, leaseEnd, 'due_at'),
         hints_seen: claimed.hints,
       })
-      .execute()
+      .executeTakeFirst()
+      .then(({ numUpdatedRows }) => numUpdatedRows > 0n)
+    this.#moves += 1
+    this.#surroundings.inBackground(() =>
+      this.#accompany(mover, { claimed, subscription }, { moving, recorded }).finally(() => {
+        this.#moves -= 1
+        this.request()
+      }),
+    )
+    await recorded
   }
 
   /** Until the move has ended: then the subscription is due, at once or, after a failure, later. */
-  async #accompany(mover: string, seen: Seen, moving: Moving): Promise<void> {
+  async #accompany(mover: string, seen: Seen, { moving, recorded }: Companion): Promise<void> {
     const { db, log, closing } = this.#surroundings
     const { tenant_id } = seen.claimed
     const ofMover = () => db.updateTable('subscription').where('moving_by', '=', mover)
+    // Before that an end would be written nowhere, and then never. Why it could not be recorded is for whoever has handed it over.
+    const isOurs = await recorded.catch(() => false)
+    if (!isOurs) log.warn({ tenant: tenant_id }, 'a move goes on which its subscription knows nothing of')
     const renewal = setInterval(() => {
       ofMover()
         .set({ moving_until: leaseEnd })
@@ -151,6 +156,7 @@ export class Settler {
       const { error } = await moving
       const failed = error !== undefined && !closing.aborted
       if (failed) log.warn({ tenant: tenant_id, err: error }, 'a tenant does not follow its subscription')
+      if (!isOurs) return
       await ofMover()
         .set({
           moving_by: null,
@@ -181,6 +187,12 @@ export class Settler {
 interface Seen {
   readonly claimed: Subscription
   readonly subscription: Subscription
+}
+
+/** What goes on beside: the move, and whether it could be recorded who makes it. */
+interface Companion {
+  readonly moving: Moving
+  readonly recorded: Promise<boolean>
 }
 
 /** Twice as long after each attempt. */

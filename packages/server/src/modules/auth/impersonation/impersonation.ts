@@ -6,6 +6,7 @@ import { limits } from '../../../limits.ts'
 import type { Services } from '../../module.ts'
 import type { AuthTables } from '../tables.ts'
 import { note, noteRefusal } from './notes.ts'
+import { lockOperator } from './operators.ts'
 
 // An operator asks for a token to act as one user in one tenant, and redeems it once for a credential. Both are worthless without
 // what they were made for: every use asks auth.valid_impersonation, nothing is remembered. Whatever begins has its line in the
@@ -41,7 +42,8 @@ interface Wanted {
 /**
  * Makes a token for one user in one tenant, with its line in the tenant's log.
  *
- * @throws ProblemError `NOT_FOUND` for whoever is no member there, or an operator; `TOO_MANY_IMPERSONATIONS`
+ * @throws ProblemError `NOT_FOUND` for whoever is no member there, or an operator; `TOO_MANY_IMPERSONATIONS`; `OPERATOR_REQUIRED` for
+ *   who is none any more
  * @throws QuickScaleError `TENANT_KEY_INVALID`, `TENANT_SUSPENDED` and the like
  */
 export async function askToImpersonate(
@@ -60,18 +62,22 @@ export async function askToImpersonate(
     await noteRefusal(surroundings, parties, happening)
     throw nobody()
   }
-  await assertFew(db, operator_id)
   const token = makeSecret(TOKEN_PREFIX)
-  const made = await db
-    .insertInto('impersonation')
-    .values({
-      ...parties,
-      reason,
-      token_digest: digestOf(token),
-      expires_at: secondsFromNow(limits.impersonationTokenSeconds),
-    })
-    .returning(['id', 'expires_at'])
-    .executeTakeFirstOrThrow()
+  const made = await db.transaction().execute(async (transaction) => {
+    // Counted under the lock: else those who ask at the same moment do not count each other.
+    await lockOperator(transaction, operator_id)
+    await assertFew(transaction, operator_id)
+    return await transaction
+      .insertInto('impersonation')
+      .values({
+        ...parties,
+        reason,
+        token_digest: digestOf(token),
+        expires_at: secondsFromNow(limits.impersonationTokenSeconds),
+      })
+      .returning(['id', 'expires_at'])
+      .executeTakeFirstOrThrow()
+  })
   await note(surroundings, { ...parties, id: made.id }, { action: 'impersonation.ask', requestId })
   return { ...made, organization_id: tenant_id, user_id, token }
 }

@@ -1,5 +1,5 @@
 import { QuickScaleError, type Tenancy } from '@quickscale/tenancy'
-import type { Kysely } from 'kysely'
+import type { Kysely, Transaction } from 'kysely'
 import type { Caller } from '../../../http/access.ts'
 import { ProblemError } from '../../../http/problem-error.ts'
 import { requireSession } from '../session-only.ts'
@@ -84,6 +84,24 @@ async function findAccount(db: Db, email: string) {
 }
 
 /**
+ * What one operator asks for at the same moment is done one after the other, until the transaction ends.
+ *
+ * @throws ProblemError `OPERATOR_REQUIRED`
+ */
+export async function lockOperator(transaction: Transaction<AuthTables>, userId: string): Promise<void> {
+  const found = await transaction
+    .selectFrom('operator')
+    .select('user_id')
+    .where('user_id', '=', userId)
+    .forNoKeyUpdate()
+    .executeTakeFirst()
+  if (found === undefined) throw required()
+}
+
+const required = () =>
+  new ProblemError(403, 'OPERATOR_REQUIRED', 'This takes an operator of the installation')
+
+/**
  * @returns id of the operator who has signed in
  * @throws ProblemError `SESSION_REQUIRED`, `OPERATOR_REQUIRED`
  */
@@ -95,5 +113,5 @@ export async function requireOperator(db: Db, caller: Caller | null): Promise<st
     .where('user_id', '=', userId)
     .executeTakeFirst()
   if (found !== undefined) return userId
-  throw new ProblemError(403, 'OPERATOR_REQUIRED', 'This takes an operator of the installation')
+  throw required()
 }

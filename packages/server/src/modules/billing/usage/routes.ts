@@ -21,6 +21,8 @@ export function usageRoutes(usage: Usage): readonly Route[] {
       path: '/billing/usage',
       summary: 'Records what was used, once for each key',
       access: 'member',
+      // It costs the organization money.
+      impersonated: false,
       body: api.usageRecord,
       answers: { 200: api.usageRecorded },
       handle: (input) => record(usage, input),
