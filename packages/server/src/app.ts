@@ -17,6 +17,7 @@ import { type ConstraintMeanings, sendProblem } from './http/problem.ts'
 import { ProblemError } from './http/problem-error.ts'
 import { createResolution, type ResolutionOptions } from './http/resolution.ts'
 import { secureAnswers } from './http/security.ts'
+import { watchImpersonation } from './http/watched.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { Worker, type WorkerOptions, type WorkerSurroundings } from './jobs/worker.ts'
 import { createLimiter } from './limiting/limiter.ts'
@@ -80,6 +81,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const jobs = createJobs(tenancy)
   const services = createServices(app, options, jobs)
   const gatekeeper = options.gatekeeper ?? services.gate
+  watchImpersonation(app, { tenancy, platformLog: services.platformLog })
   const mount = {
     gatekeeper,
     tenancy,

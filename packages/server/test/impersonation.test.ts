@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import type { Strategy } from '@quickscale/tenancy'
 import type { InjectOptions } from 'fastify'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
-import { grantOperator, listOperators, revokeOperator } from '../src/index.ts'
+import { buildApp, createFileMailer, grantOperator, listOperators, revokeOperator } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
 import { sweepImpersonations } from '../src/modules/auth/impersonation/ending.ts'
 import type { AuthTables } from '../src/modules/auth/index.ts'
@@ -122,25 +123,38 @@ describe.each(strategies)('an operator in a tenant with the %s strategy', (strat
       // The credential names its tenant.
       await ask(acting, 'GET', '/companies'),
       await ask(acting, 'GET', `/t/${slug}/companies/${owner.id}`),
+      await ask(acting, 'GET', '/companies?limit=bogus'),
+      await ask(acting, 'GET', '/companies?cursor=bogus'),
+      await ask(acting, 'GET', `/t/${slug}/companies/%00`),
+      await ask(acting, 'GET', '/auth/profile'),
       await ask(acting, 'POST', `/t/${slug}/companies`, { wrong: 1 }),
       await ask(acting, 'POST', `/t/${slug}/stages`, { name: `New ${strategy}` }),
       await ask(acting, 'PATCH', '/auth/profile', { name: 'Somebody else' }),
       await ask(acting, 'POST', '/auth/impersonation/stop'),
     ]
-    expect(answers.map(({ status }) => status)).toEqual([201, 200, 404, 400, 201, 403, 204])
+    expect(answers.map(({ status }) => status)).toEqual([
+      201, 200, 404, 400, 400, 400, 200, 400, 201, 403, 204,
+    ])
     for (const { headers } of answers) expect(headers[BANNER]).toBe(operator.id)
     expect(outcome(await ask(acting, 'GET', '/companies'))).toEqual([401, 'UNAUTHENTICATED'])
     expect((await ask(owner, 'GET', `/t/${slug}/companies`)).headers[BANNER]).toBeUndefined()
     const both = { actor: owner.id, credential: 'impersonation', impersonator: operator.id, outcome: 'done' }
+    const refusedWith = (code: string) => ({ ...both, outcome: 'refused', code })
     expect(await linesOf(slug, operator.id)).toMatchObject([
       { ...both, action: 'impersonation.ask', entity: id, request_id: asked.headers['x-request-id'] },
       { ...both, action: 'impersonation.begin', entity: id, request_id: begun.headers['x-request-id'] },
       { ...both, action: 'POST /companies', entity: made.body.id },
       { ...both, action: 'GET /companies' },
-      { ...both, action: 'GET /companies/:id', entity: owner.id },
+      { ...refusedWith('NOT_FOUND'), action: 'GET /companies/:id', entity: owner.id },
+      { ...refusedWith('VALIDATION_FAILED'), action: 'GET /companies' },
+      { ...refusedWith('CURSOR_INVALID'), action: 'GET /companies' },
+      { ...refusedWith('VALIDATION_FAILED'), action: 'GET /companies/:id', entity: null },
+      { ...both, action: 'GET /auth/profile' },
+      { ...refusedWith('VALIDATION_FAILED'), action: 'POST /companies' },
       { ...both, action: 'POST /stages' },
-      { ...both, action: 'PATCH /auth/profile', outcome: 'refused', code: 'IMPERSONATION_REFUSED' },
+      { ...refusedWith('IMPERSONATION_REFUSED'), action: 'PATCH /auth/profile' },
       { ...both, action: 'impersonation.end', entity: id, code: 'STOPPED' },
+      { ...both, action: 'POST /auth/impersonation/stop' },
     ])
   })
 
@@ -354,6 +368,57 @@ describe('whoever acts as a user', () => {
     const second = await make(acting, 'two')
     expect([first.status, second.status, second.body.name]).toEqual([201, 201, 'two'])
     expect((await make(acting, 'two')).headers['idempotency-replayed']).toBe('true')
+    // What is answered once more has its line too.
+    const tags = (await linesOf(slug, operator.id)).filter(({ action }) => action === 'POST /tags')
+    expect(tags.map((line) => line.outcome)).toEqual(['done', 'done'])
+  })
+
+  it('is refused what is too much, or comes when much is open, with a line as well', async () => {
+    const { tenancy, outbox } = installation
+    const at = slugOf('rls')
+    const acting = await begin(at, owner)
+    const { body } = await ask(owner, 'POST', `/t/${at}/companies`, { name: 'Held' })
+    const hour = { windowSeconds: 3_600, user: { requestsPerSecond: 4 / 3_600 } }
+    const further = await buildApp({
+      tenancy,
+      secret: randomBytes(32),
+      baseUrl: 'http://localhost',
+      mailer: createFileMailer(outbox),
+      eventLoopDelayMsMax: 0,
+      worker: false,
+      limits: { ...hour, plans: { rls: { requestsPerSecond: 1_000, concurrent: 1, waiting: 0 } } },
+    })
+    const change = () =>
+      send(further, {
+        method: 'PATCH',
+        url: `/companies/${body.id}`,
+        headers: acting.headers,
+        payload: { industry: 'Mining' },
+      })
+    const changes: Promise<Answer>[] = []
+    const refused = await tenancy.tenant(at).transaction(async ({ query }) => {
+      await query('select from companies where id = $1 for update', [body.id])
+      changes.push(change(), change())
+      return [
+        await Promise.race(changes),
+        await send(further, { url: '/companies', headers: acting.headers }),
+      ]
+    })
+    const answers = [...refused, ...(await Promise.all(changes))]
+    await further.close()
+    expect(refused.map(outcome)).toEqual([
+      [429, 'TENANT_BUSY'],
+      [429, 'RATE_LIMITED'],
+    ])
+    const requests = answers.map(({ headers }) => headers['x-request-id'])
+    const lines = (await linesOf(at, operator.id)).filter((line) =>
+      requests.includes(String(line.request_id)),
+    )
+    expect(lines.map((line) => [line.action, line.outcome, line.code].join()).sort()).toEqual([
+      'GET /companies,refused,RATE_LIMITED',
+      'PATCH /companies/:id,done,',
+      'PATCH /companies/:id,refused,TENANT_BUSY',
+    ])
   })
 
   it.each<[string, string, (begun: Begun) => Promise<unknown>]>([
@@ -397,10 +462,24 @@ describe('whoever acts as a user', () => {
 it('where nothing can be written down, nothing begins', async () => {
   const { tenants } = installation.tenancy
   const slug = slugOf('rls')
+  const acting = await begin(slug, member)
   const { body } = await askFor(slug, member.id)
   await tenants.suspend(slug)
   expect((await askFor(slug, member.id)).body.code).toBe('TENANT_SUSPENDED')
   expect((await redeem(body.token)).body.code).toBe('TENANT_SUSPENDED')
+  // Nor is anything answered to who has begun.
+  const profile = () => ask(acting, 'GET', '/auth/profile')
+  const { status, headers } = await profile()
+  const lines =
+    await sql`select * from platform.audit_log where request_id = ${headers['x-request-id']}`.execute(auth())
+  expect([status, lines.rows]).toMatchObject([
+    200,
+    [{ action: 'GET /auth/profile', impersonator: operator.id }],
+  ])
+  await sql`alter table platform.audit_log rename to away`.execute(auth())
+  const unwritten = await profile()
+  await sql`alter table platform.away rename to audit_log`.execute(auth())
+  expect([unwritten.status, unwritten.text]).toEqual([500, expect.not.stringContaining(member.email)])
   await tenants.resume(slug)
 })
 

@@ -83,12 +83,13 @@ export async function insertEntryOnce(db: Database, id: string, entry: AuditEntr
     on conflict (id) do nothing`.execute(db)
 }
 
-const ENTITY_LENGTH_MAX = 200
+/** Ids and host names; whatever else stands in a path is not for the log. */
+const ENTITY = /^[\p{L}\p{N}._:-]{1,200}$/u
 
 function idIn(value: unknown): string | null {
   const { id, user_id, host } = Object(value)
   const found = [id, user_id, host].find((each) => typeof each === 'string')
-  return found?.slice(0, ENTITY_LENGTH_MAX) ?? null
+  return found !== undefined && ENTITY.test(found) ? found : null
 }
 
 /** A rule of the data that the database enforces. */

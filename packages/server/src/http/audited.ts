@@ -21,6 +21,13 @@ import type { InApplication, InTenant, Route } from './route.ts'
 // A request that may change something is one transaction in its tenant's place, which ends with its line in the audit log: what
 // is not written down has not happened. What a request changes beside the catalog is another database's; its line follows.
 
+const noted = new WeakSet<FastifyRequest>()
+
+/** Whether the request has its line in its tenant's log. */
+export function isNoted(request: FastifyRequest): boolean {
+  return noted.has(request)
+}
+
 type TenantRoute = Extract<Route, { scope: 'tenant' }>
 
 /** Handles a request of a tenant that may change something. */
@@ -36,6 +43,7 @@ export async function changeAudited(
       return await answerOnce(inTenant, async (db) => {
         const answer = await route.handle({ ...inTenant, db, inTransaction: (work) => work(db) })
         await insertEntry(db, withAnswer(entry, answer))
+        noted.add(request)
         return answer
       })
     }
@@ -58,6 +66,7 @@ async function changeAtOnce(inTenant: InTenant, route: TenantRoute, entry: Audit
   const carrying = carryEntry(inTenant.tenant, entry)
   const answer = await route.handle({ ...inTenant, db: carrying.db })
   if (!carrying.carried) throw new Error(`${entry.action} has written nothing`)
+  noted.add(inTenant.request)
   return finish(inTenant.reply, answer)
 }
 
@@ -85,6 +94,7 @@ async function change(
         await insertEntry(db, done)
         await late.commit()
       } else await noteAfter(tenant, done, platformLog)
+      noted.add(inTenant.request)
       return finish(reply, answer)
     } catch (error) {
       await late.rollback()
@@ -123,6 +133,7 @@ export async function noteFailure(
   entry: AuditEntry,
   { request, platformLog }: Whereabouts,
 ): Promise<void> {
+  noted.add(request)
   await noteAfter(tenant, entry, platformLog).catch((error: unknown) =>
     request.log.warn({ err: error }, 'a refusal was not written down'),
   )

@@ -7,7 +7,7 @@ import type { Jobs } from '../jobs/jobs.ts'
 import type { Limiter } from '../limiting/limiter.ts'
 import type { Quotas } from '../limiting/quotas.ts'
 import { type Gatekeeper, unauthenticated } from './access.ts'
-import { auditOutside, changeAudited, finish, noteAfter, noteFailure } from './audited.ts'
+import { auditOutside, changeAudited, finish, noteFailure } from './audited.ts'
 import { admitted, requireAccess } from './require-access.ts'
 import type { Resolution } from './resolution.ts'
 import type { InApplication, InTenant, Route } from './route.ts'
@@ -109,12 +109,9 @@ async function enter(
     await requireAccess(request, reply, route, options)
   } catch (error) {
     const { standing, caller } = admitted(request)
-    const impersonated = caller?.impersonator !== undefined
-    // An operator who acts as a user is watched wherever they go: what refuses them is written down where they may act.
-    const tenantId = standing?.tenantId ?? (impersonated ? caller.tenantId : null)
-    if (tenantId !== null && (impersonated || isAudited(route))) {
+    if (standing !== null && isAudited(route)) {
       const entry = withFailure(describeRequest(request, route, caller), error)
-      await noteFailure(options.tenancy.tenant(tenantId), entry, {
+      await noteFailure(options.tenancy.tenant(standing.tenantId), entry, {
         request,
         platformLog: options.platformLog,
       })
@@ -163,22 +160,10 @@ async function answer(
   }
   const answered = isAudited(route)
     ? await changeAudited(inTenant, route, options.platformLog)
-    : await read(inTenant, route, options)
+    : finish(reply, await route.handle(inTenant))
   // What was committed is found all the same, only later.
   await enqueuing
     .announce()
     .catch((error: unknown) => request.log.warn({ err: error }, 'jobs were not announced'))
   return answered
-}
-
-/** What an operator reads as a user has its line before it is answered. */
-async function read(
-  inTenant: InTenant,
-  route: Extract<Route, { scope: 'tenant' }>,
-  { platformLog }: MountOptions,
-): Promise<unknown> {
-  const { request, reply, caller, tenant } = inTenant
-  if (caller?.impersonator !== undefined)
-    await noteAfter(tenant, describeRequest(request, route, caller), platformLog)
-  return finish(reply, await route.handle(inTenant))
 }

@@ -35,6 +35,13 @@ const titles: Readonly<Record<number, string>> = {
   504: 'Gateway Timeout',
 }
 
+const codes = new WeakMap<FastifyRequest, string>()
+
+/** The code of the problem that a request was answered with. */
+export function problemOf(request: FastifyRequest): string | null {
+  return codes.get(request) ?? null
+}
+
 /**
  * Answers any error as problem+json. Texts of the database and of unexpected errors go to the log only: they can
  * name rows the caller must not know of.
@@ -48,6 +55,7 @@ export function sendProblem(
   const description =
     describe(error, request, meanings) ??
     problem(500, 'INTERNAL', 'Something went wrong on our side; the instance names it in the log')
+  codes.set(request, description.code)
   if (description.status >= 500) request.log.error({ err: error }, 'request failed')
   if (description.status === 401) reply.header('www-authenticate', 'Bearer')
   const soon = description.status === 503 || description.status === 429

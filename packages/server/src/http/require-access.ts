@@ -54,7 +54,6 @@ export async function requireAccess(
 ): Promise<void> {
   const { access, scope } = route
   const caller = await identify(request, reply, route, doors)
-  entries.set(request, { ...outside, caller })
   if (scope === 'application') {
     assertNotImpersonated(route, caller)
     return
@@ -101,6 +100,8 @@ async function identify(
     await limiter.countAddress(request, reply, route)
     throw unauthenticated()
   }
+  // Known before anything refuses them: what an operator is refused is written down too.
+  entries.set(request, { ...outside, caller })
   markImpersonated(reply, caller)
   await limiter.countCaller(caller, reply, route)
   return caller

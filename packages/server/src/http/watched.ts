@@ -1,0 +1,52 @@
+import { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { PlatformLog } from '../audit/control-plane.ts'
+import { describeRequest } from '../audit/entry.ts'
+import { isNoted, noteAfter, noteFailure } from './audited.ts'
+import type { Tenants } from './mount.ts'
+import { problemOf } from './problem.ts'
+import { admitted } from './require-access.ts'
+
+// An operator who acts as a user is watched wherever they go. What they change has its line in the transaction of the change; all else,
+// what they read, and what was refused or has failed at whatever point, gets its line here, in the tenant where they may act, after
+// the answer is known and before any of it is sent.
+
+interface Surroundings {
+  readonly tenancy: Tenants
+  readonly platformLog: PlatformLog
+}
+
+/** Writes down each request of whoever acts as a user that nothing else has written down. */
+export function watchImpersonation(app: FastifyInstance, surroundings: Surroundings): void {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const { caller } = admitted(request)
+    if (caller?.impersonator === undefined || isNoted(request)) {
+      done(null, payload)
+      return
+    }
+    noteAnswer(request, reply, surroundings).then(
+      () => done(null, payload),
+      (error: Error) => {
+        if (payload instanceof Readable) payload.destroy()
+        done(error)
+      },
+    )
+  })
+}
+
+async function noteAnswer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { tenancy, platformLog }: Surroundings,
+): Promise<void> {
+  const { caller } = admitted(request)
+  const route = request.routeOptions.config.declared
+  if (route === undefined || caller === null || caller.tenantId === null) return
+  const done = describeRequest(request, route, caller)
+  const tenant = tenancy.tenant(caller.tenantId)
+  // What cannot be written down is not answered.
+  if (reply.statusCode < 400) return await noteAfter(tenant, done, platformLog)
+  const outcome = reply.statusCode < 500 ? 'refused' : 'failed'
+  const entry = { ...done, outcome, code: problemOf(request) } as const
+  await noteFailure(tenant, entry, { request, platformLog })
+}
