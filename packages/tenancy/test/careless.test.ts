@@ -61,19 +61,23 @@ describe.each(strategies)('a connection used carelessly under the %s strategy', 
     expect(await fetch('one', 'select id from note')).toEqual([{ id: 1 }])
   })
 
-  test('prepares a text that keeps coming on its own, unless it names a time', async () => {
-    const one = tenancy.tenant('one')
+  test('prepares a text that keeps coming on its own where that is wanted, unless it names a time', async () => {
+    const one = tenancy.tenant('one', { prepare: true })
     const privilege = 'execute on function pg_catalog.pg_prepared_statement()'
     await installation.asOwner('one', `grant ${privilege} to public`)
     const count = 'select count(*)::integer as count from pg_prepared_statements where statement = $1'
     const isPrepared = async (text: string) => (await one.query(count, [text])).rows[0]?.count === 1
     const repeated = 'select body from note where body = $1'
+    for (let round = 0; round < 3; round += 1) await tenancy.tenant('one').query(repeated, ['one'])
+    expect(await isPrepared(repeated)).toBe(false)
     await one.query(repeated, ['one'])
     expect(await isPrepared(repeated)).toBe(false)
     await one.query(repeated, ['one'])
     expect(await isPrepared(repeated)).toBe(true)
     expect((await one.query(repeated, ['two'])).rows).toEqual([])
-    expect((await tenancy.tenant('two').query(repeated, ['two'])).rows).toEqual([{ body: 'two' }])
+    expect((await tenancy.tenant('two', { prepare: true }).query(repeated, ['two'])).rows).toEqual([
+      { body: 'two' },
+    ])
     const inTransaction = 'select id from note where body = $1'
     const timed = "select 'now'::timestamptz::text as at"
     const times = new Set<unknown>()
@@ -88,7 +92,7 @@ describe.each(strategies)('a connection used carelessly under the %s strategy', 
   test('repeats a text that keeps coming when its table has changed', async () => {
     const { schemaName } = await tenancy.tenants.placement('one')
     const columns = async () => {
-      const { rows } = await tenancy.tenant('one').query('select * from note order by id')
+      const { rows } = await tenancy.tenant('one', { prepare: true }).query('select * from note order by id')
       return Object.keys(rows[0] ?? {}).length
     }
     const before = [await columns(), await columns(), await columns()]
@@ -96,6 +100,33 @@ describe.each(strategies)('a connection used carelessly under the %s strategy', 
     const after = [await columns(), await columns()]
     await installation.asOwner('one', `alter table ${schemaName}.note drop column extra`)
     expect(after).toEqual(before.slice(1).map((count) => count + 1))
+  })
+
+  test('parses anew what could not be parsed under a time limit of its own', async () => {
+    const { schemaName, databaseName } = await tenancy.tenants.placement('one')
+    const read = { name: 'r', text: 'select body from note where id = $1 for share', values: [1] }
+    const owner = await installation.connectTo(databaseName)
+    await owner.query(`begin; lock table ${schemaName}.note`)
+    const limited = tenancy.tenant('one', { statementTimeoutMs: 200 })
+    await expect(limited.query(read)).rejects.toMatchObject({ code: '57014' })
+    await owner.query('rollback')
+    await owner.end()
+    for (const slug of ['one', 'two']) {
+      expect((await tenancy.tenant(slug).query(read)).rows).toEqual([{ body: slug }])
+    }
+  })
+
+  test('prepares anew what fails because the type of its parameter was another one', async () => {
+    const { schemaName } = await tenancy.tenants.placement('one')
+    const change = (change: string) => installation.asOwner('one', `alter table ${schemaName}.note ${change}`)
+    await change('add column n integer')
+    const find = (n: number) =>
+      tenancy.tenant('one').query({ name: 'f', text: 'select id from note where n = $1', values: [n] })
+    await find(1)
+    await change('alter column n type bigint')
+    await expect(find(3_000_000_000)).rejects.toMatchObject({ code: '22003' })
+    expect((await find(3_000_000_000)).rows).toEqual([])
+    await change('drop column n')
   })
 
   test('repeats a transaction whose prepared statement met changed tables', async () => {

@@ -37,6 +37,7 @@ export interface Tenants {
     options?: {
       readonly actor?: { readonly id: string; readonly role: string }
       readonly statementTimeoutMs?: number
+      readonly prepare?: boolean
     },
   ): TenantHandle<TenantTables>
 }
@@ -142,6 +143,7 @@ async function answer(
   const actor = caller && standing && { id: caller.id, role: standing.role }
   const tenant = tenancy.tenant(standing?.tenantId ?? key, {
     ...(actor && { actor }),
+    prepare: true,
     ...(limited && limiter.handleOptions(limited)),
   })
   const enqueuing = jobs.within(tenant.key)

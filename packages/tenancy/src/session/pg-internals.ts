@@ -30,7 +30,7 @@ import { allow, type Classification } from './classify.ts'
 import { ConnectionState, type TransactionStatus } from './connection-state.ts'
 import { contextStatements, openingFacts, readOpeningFacts } from './context.ts'
 import { EnterRefusal } from './enter-refusal.ts'
-import { type PreparedStatement, PreparedStatements } from './prepared-statements.ts'
+import { mayBeOutdated, type PreparedStatement, PreparedStatements } from './prepared-statements.ts'
 import type { CopySink, Scope, ScopedClientOptions, Statement } from './scope.ts'
 
 /** The messages of the extended query protocol, as pg's Connection sends them. */
@@ -129,14 +129,16 @@ class ScopedQuery extends DriverQueryBase {
   }
 
   /**
-   * A statement with a name, and one without that keeps coming on its own: if its tables have changed it can be run again. In a
-   * transaction it could not, and there its author may have set what planning depends on.
+   * A statement with a name and, where that is wanted, one without that keeps coming on its own: if its tables have changed it can
+   * be run again. In a transaction it could not, and there its author may have set what planning depends on. A pooler would take the
+   * same text in two schemas for one.
    */
   #prepareOnce(): PreparedStatement | null {
-    const { statements, state } = this.#client
-    if (this.name !== undefined && this.name !== '') return statements.of(this.#scope.schemaName, this.text)
-    if (state.status !== 'I' || !this.#statement.timeless) return null
-    return statements.ofRepeated(this.#scope.schemaName, this.text)
+    const { statements, state, pooled } = this.#client
+    const { schemaName, prepare } = this.#scope
+    if (this.name !== undefined && this.name !== '') return statements.of(schemaName, this.text)
+    if (!prepare || pooled || state.status !== 'I' || !this.#statement.timeless) return null
+    return statements.ofRepeated(schemaName, this.text)
   }
 
   #sendEnter(wire: Wire): void {
@@ -195,8 +197,8 @@ class ScopedQuery extends DriverQueryBase {
   override handleError(error: Error, wire: Wire): void {
     const fromServer = typeof error === 'object' && error !== null && 'severity' in error
     // The driver has closed a statement whose parameters it could not write.
-    if (!fromServer && this.#prepared !== null) {
-      this.#client.statements.forget(this.#scope.schemaName, this.text)
+    if (this.#prepared !== null && (!fromServer || mayBeOutdated(this.#prepared, error))) {
+      this.#client.statements.forget(this.#prepared)
     }
     const refused = this.#parts[this.#at] === 'enter' && fromServer
     this.#failure ??= refused ? new EnterRefusal(error) : asError(error)

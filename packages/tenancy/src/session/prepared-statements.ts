@@ -3,10 +3,12 @@ import { limits } from '../limits.ts'
 
 /** One prepared statement of one connection. */
 export interface PreparedStatement {
+  readonly key: string
   readonly name: string
   /**
    * The columns of its result as the driver described them, null for none, undefined before the first success. The
-   * server keeps them fixed for the life of the statement: a change of its tables makes it fail instead.
+   * server keeps them fixed for the life of the statement, and the types of its parameters: a change of its tables makes it fail
+   * where the columns would be others.
    */
   fields: readonly unknown[] | null | undefined
 }
@@ -54,7 +56,7 @@ export class PreparedStatements {
       return known
     }
     this.#given += 1
-    const statement = { name: `quickscale_${this.#given}_${this.#suffix}`, fields: undefined }
+    const statement = { key, name: `quickscale_${this.#given}_${this.#suffix}`, fields: undefined }
     this.#statements.set(key, statement)
     const oldest = this.#statements.entries().next().value
     if (this.#statements.size > limits.statementsPerConnection && oldest !== undefined) {
@@ -65,13 +67,20 @@ export class PreparedStatements {
   }
 
   /** Makes the next use parse the statement anew, for the tables as they are then. */
-  forget(schemaName: string, text: string): void {
-    const key = `${schemaName}\0${text}`
-    const known = this.#statements.get(key)
-    if (known === undefined) return
-    this.#statements.delete(key)
-    this.#drop(known.name)
+  forget(statement: PreparedStatement): void {
+    if (this.#statements.get(statement.key) !== statement) return
+    this.#statements.delete(statement.key)
+    this.#drop(statement.name)
   }
+}
+
+/**
+ * Whether a failure may come from what was prepared, and would come again: it was never parsed (the driver takes any ParseComplete of the
+ * flush for its), or its tables, types and values do not go together any more.
+ */
+export function mayBeOutdated({ fields }: PreparedStatement, error: Error): boolean {
+  const code = error instanceof pg.DatabaseError ? (error.code ?? '') : ''
+  return fields === undefined || isStaleStatement(error) || /^(22|26|42|XX)/.test(code)
 }
 
 /** True for a prepared statement whose tables were changed under it: nothing ran, and parsing it again helps. */

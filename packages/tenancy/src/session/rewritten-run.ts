@@ -1,7 +1,6 @@
 import pg from 'pg'
 import type { RewritingNeeds } from './classify.ts'
 import type { ScopedClient } from './pg-internals.ts'
-import { isStaleStatement } from './prepared-statements.ts'
 import { forgetShape, type KnownShape, knownShape, readShape } from './rewrite/place-shapes.ts'
 import type { Rewriting } from './rewrite/rewrite.ts'
 import { rewrite } from './rewrite/rewriter.ts'
@@ -38,7 +37,6 @@ export async function runRewritten(
     try {
       return await send(sent)
     } catch (error) {
-      if (isStaleStatement(error)) client.statements.forget(scope.schemaName, sent.text)
       if (isShapeError(error)) forgetShape(route.pool, scope.schemaName)
       // Of a transaction nothing can be repeated here.
       const outdated = isShapeError(error) && !repeated && client.state.status === 'I'

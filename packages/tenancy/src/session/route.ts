@@ -23,6 +23,8 @@ export interface Router {
   readonly key: string
   /** How long a statement may take, where that is said. */
   readonly statementTimeoutMs?: number
+  /** Whether texts without a name are prepared when they come again. */
+  readonly prepare?: boolean
   /** The place of this route has been about to open for too long. */
   hasten(route: Route): void
   /** The cached route, or null. */

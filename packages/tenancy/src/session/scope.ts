@@ -6,6 +6,8 @@ export interface Scope {
   readonly schemaName: string
   /** Less than the connection's own, for each statement; null for that. */
   readonly statementTimeoutMs: number | null
+  /** Texts without a name are prepared when they come again. */
+  readonly prepare: boolean
   token(): Token
 }
 

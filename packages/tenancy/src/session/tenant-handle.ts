@@ -25,6 +25,13 @@ export interface TenantOptions {
    * @defaultValue `connections.statementTimeoutMs`
    */
   readonly statementTimeoutMs?: number
+  /**
+   * Prepares a text without a name when it comes to a connection again, alone and not in a transaction: the server then parses and
+   * plans it no more. As with a name, its parameters keep the types that they had, whatever a migration makes of the columns:
+   * processes that were running before are to be restarted after one that changes a type. Behind a pooler nothing is prepared.
+   * @defaultValue false
+   */
+  readonly prepare?: boolean
 }
 
 /**
@@ -118,9 +125,9 @@ export interface TenantHandle<DB = unknown> {
  * @throws QuickScaleError `ACTOR_INVALID`, `CONFIG_INVALID`
  */
 export function createHandle<DB>(shared: Router, options: TenantOptions): TenantHandle<DB> {
-  const { statementTimeoutMs } = options
+  const { statementTimeoutMs = shared.statementTimeoutMs, prepare = false } = options
   if (statementTimeoutMs !== undefined) assertTimeout(statementTimeoutMs)
-  const router = statementTimeoutMs === undefined ? shared : { ...shared, statementTimeoutMs }
+  const router = { ...shared, prepare, ...(statementTimeoutMs !== undefined && { statementTimeoutMs }) }
   // A copy: what was checked must not change afterwards.
   const actor = options.actor === undefined ? null : { id: options.actor.id, role: options.actor.role }
   if (actor !== null) assertActor(actor)

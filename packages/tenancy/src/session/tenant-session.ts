@@ -104,7 +104,7 @@ export class TenantSession {
           continue
         }
         if (attempt >= limits.attemptsMax) throw this.#explain(error)
-        await this.#prepareRetry(lease, statement, classification, error, attempt)
+        await this.#prepareRetry(lease, classification, error, attempt)
       }
     }
   }
@@ -167,6 +167,7 @@ export class TenantSession {
     const scope: Scope = {
       schemaName: route.schemaName,
       statementTimeoutMs: this.#router.statementTimeoutMs ?? null,
+      prepare: this.#router.prepare ?? false,
       token: () => route.tokens.token(actor, client.state.facts.clockOffsetSeconds),
     }
     this.#lease = { route, client, scope, sinceMs: performance.now() }
@@ -192,15 +193,12 @@ export class TenantSession {
   /** Makes the next attempt possible, or throws the error it cannot help. */
   async #prepareRetry(
     lease: Lease,
-    statement: Statement,
     classification: Classification,
     error: unknown,
     attempt: number,
   ): Promise<void> {
-    if (isStaleStatement(error)) {
-      lease.client.statements.forget(lease.scope.schemaName, statement.text)
-      if (lease.client.state.status === 'I' && classification.kind === 'statement') return
-    }
+    const alone = lease.client.state.status === 'I' && classification.kind === 'statement'
+    if (isStaleStatement(error) && alone) return
     if (!(error instanceof EnterRefusal)) throw error
     if (lease.client.state.status === 'E') await lease.client.rollBack(lease.scope)
     if (error.sqlState === refusals.expired) {
