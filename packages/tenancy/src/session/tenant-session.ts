@@ -56,9 +56,7 @@ export class TenantSession {
     if (classification.refusal !== null) {
       throw new QuickScaleError('STATEMENT_REFUSED', { reason: classification.refusal })
     }
-    return await this.#attempt(statement, classification, (lease) =>
-      this.#run(lease, classification, statement, null),
-    )
+    return await this.#attempt(classification, (lease) => this.#run(lease, classification, statement, null))
   }
 
   /** What `query` would send in place of a text; runs nothing of it. */
@@ -69,7 +67,7 @@ export class TenantSession {
     }
     const { rewriting } = classification
     if (rewriting === null) return { text, changes: [] }
-    return await this.#attempt({ text }, classification, (lease) => rewriteFor(lease, rewriting, text))
+    return await this.#attempt(classification, (lease) => rewriteFor(lease, rewriting, text))
   }
 
   #run(
@@ -85,11 +83,7 @@ export class TenantSession {
     )
   }
 
-  async #attempt<T>(
-    statement: Statement,
-    classification: Classification,
-    work: (lease: Lease) => Promise<T>,
-  ): Promise<T> {
+  async #attempt<T>(classification: Classification, work: (lease: Lease) => Promise<T>): Promise<T> {
     const startedAtMs = performance.now()
     for (let attempt = 1; ; attempt += 1) {
       const lease = this.#lease ?? this.#openAtOnce() ?? (await this.#open())
