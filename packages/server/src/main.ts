@@ -59,8 +59,12 @@ async function start(signal: AbortSignal, onStarted: OnStarted): Promise<void> {
   const slugs = demoTenants.map(({ slug }) => slug)
   const keyFile = await openDemo(tenancy, slugs, settings.directory)
   signal.throwIfAborted()
-  const config = { installation: INSTALLATION, masterKey, migrations }
-  await keepConfig(settings.directory, { ...config, ...(ownUrl !== null && { databaseUrl: ownUrl }) })
+  await keepConfig(settings.directory, {
+    installation: INSTALLATION,
+    migrations,
+    ...(settings.masterKeyIsKept && { masterKey }),
+    ...(ownUrl !== null && { databaseUrl: ownUrl }),
+  })
   const logger = createLogger({ level: 'warn', destination: process.stderr })
   // The embedded server gets the same Ctrl-C: that it is going away is no news.
   signal.addEventListener('abort', () => (logger.level = 'error'))

@@ -9,6 +9,8 @@ export interface Settings {
   /** Another server to use; null for the embedded one. */
   readonly databaseUrl: string | null
   readonly masterKey: string
+  /** The master key is the one of the directory, and not the environment's. */
+  readonly masterKeyIsKept: boolean
   readonly port: number
   /** PORT was given: no other one will do. */
   readonly portIsFixed: boolean
@@ -30,6 +32,7 @@ export function readSettings(environment: NodeJS.ProcessEnv, directory: string):
     directory,
     databaseUrl: environment.QUICKSCALE_DATABASE_URL || null,
     masterKey: environment.QUICKSCALE_MASTER_KEY || keepMasterKey(directory),
+    masterKeyIsKept: !environment.QUICKSCALE_MASTER_KEY,
     port: port === undefined ? DEFAULT_PORT : Number(port),
     portIsFixed: port !== undefined,
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { companyCreate, contactCreate, dealCreate, postCreate } from '../src/api/index.ts'
 import { openDemo } from '../src/demo/access.ts'
+import { keepConfig } from '../src/demo/config-file.ts'
 import { generateData } from '../src/demo/generator.ts'
 import { provisionTenant } from '../src/demo/provision.ts'
 import { formatReport } from '../src/demo/report.ts'
@@ -83,6 +84,22 @@ describe('access to the demo', () => {
   })
 })
 
+describe('the configuration for the command line', () => {
+  it('is for this user only, also where a file was there before', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'quickscale-config-'))
+    const file = join(directory, 'quickscale.config.json')
+    writeFileSync(file, '{}', { mode: 0o644 })
+    await keepConfig(directory, { installation: 'demo', migrations: ['/m'], masterKey: 'k' })
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({
+      installation: 'demo',
+      migrations: ['/m'],
+      masterKey: 'k',
+    })
+    rmSync(directory, { recursive: true })
+  })
+})
+
 describe('the report', () => {
   const residents = demoTenants.map(({ slug, plan }, index) => ({
     slug,
@@ -132,6 +149,7 @@ describe('settings', () => {
   it('takes port and key from the environment, and refuses a port that is none', () => {
     const settings = readSettings({ PORT: '8080', QUICKSCALE_MASTER_KEY: 'k' }, directory)
     expect(settings).toMatchObject({ port: 8080, portIsFixed: true, masterKey: 'k', databaseUrl: null })
+    expect(settings.masterKeyIsKept).toBe(false)
     expect(readSettings({ QUICKSCALE_MASTER_KEY: 'k' }, directory)).toMatchObject({
       port: 3000,
       portIsFixed: false,
