@@ -16,8 +16,7 @@ let client: pg.Client
 
 beforeAll(async () => {
   // `one` is made by the migrations, `two` from the blueprint that was drawn then.
-  const plans = { only: { strategy: 'schema' }, rows: { strategy: 'rls' } } as const
-  installation = await TestInstallation.open('schema', { migrations: directories, plans })
+  installation = await TestInstallation.open('schema', { migrations: directories })
   const url = new URL(inject('databaseUrl'))
   url.pathname = `/${installation.name}_pool`
   client = new pg.Client({ connectionString: url.href })
@@ -126,26 +125,6 @@ describe.each(['as it begins', 'after CREATE SCHEMA'] as const)(
     )
   },
 )
-
-test('a tenant that moves to a schema works while that is made, whatever it has open', async () => {
-  const { id } = await installation.tenancy.tenants.create({ slug: 'moved', name: 'Moved', plan: 'rows' })
-  const done = Promise.withResolvers<void>()
-  const open = installation.tenancy.tenant('moved').transaction(async (tenant) => {
-    await tenant.query('select 1')
-    await done.promise
-  })
-  const move = installation.tenancy.moves.start('moved', { to: 'schema' })
-  const made = 'select from quickscale.migration where schema_name = $1'
-  await expect
-    .poll(async () => (await client.query(made, [tenantSchemaName(id)])).rowCount, { timeout: 20_000 })
-    .toBeGreaterThan(0)
-  await installation.tenancy.tenant('moved').query("insert into note (id, body) values (1, 'meanwhile')")
-  done.resolve()
-  await open
-  expect(await move).toMatchObject({ state: 'active' })
-  const { rows } = await installation.tenancy.tenant('moved').query('select body from note')
-  expect(rows).toEqual([{ body: 'meanwhile' }])
-})
 
 test.each([
   ['gives another shape', ['create table note (id integer)']],
