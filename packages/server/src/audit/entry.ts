@@ -67,20 +67,14 @@ export function withAnswer(entry: AuditEntry, answer: unknown): AuditEntry {
   return { ...entry, entity: entry.entity ?? idIn(answer) }
 }
 
-export async function insertEntry(db: Database, entry: AuditEntry): Promise<void> {
+/** @param id of a line that may be written again by whoever does not know whether it is there; of its own otherwise */
+export async function insertEntry(db: Database, entry: AuditEntry, id?: string): Promise<void> {
   const { actor, credential, impersonator, action, entity, request_id, outcome, code } = entry
-  await sql`insert into audit_log (actor, credential, impersonator, action, entity, request_id, outcome, code)
-    values (${actor}, ${credential}, ${impersonator}, ${action}, ${entity}, ${request_id}, ${outcome}, ${code})`.execute(
-    db,
-  )
-}
-
-/** A line that may be written again by whoever does not know whether it is there: under an id of its own. */
-export async function insertEntryOnce(db: Database, id: string, entry: AuditEntry): Promise<void> {
-  const { actor, credential, impersonator, action, entity, request_id, outcome, code } = entry
+  const [own, once] =
+    id === undefined ? [sql`default`, sql``] : [sql`${id}`, sql`on conflict (id) do nothing`]
   await sql`insert into audit_log (id, actor, credential, impersonator, action, entity, request_id, outcome, code)
-    values (${id}, ${actor}, ${credential}, ${impersonator}, ${action}, ${entity}, ${request_id}, ${outcome}, ${code})
-    on conflict (id) do nothing`.execute(db)
+    values (${own}, ${actor}, ${credential}, ${impersonator}, ${action}, ${entity}, ${request_id}, ${outcome}, ${code})
+    ${once}`.execute(db)
 }
 
 /** Ids and host names; whatever else stands in a path is not for the log. */

@@ -4,14 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import pg from 'pg'
 import { carryEntry } from '../audit/carried.ts'
 import type { Addition, PlatformLog } from '../audit/control-plane.ts'
-import {
-  type AuditEntry,
-  describeRequest,
-  insertEntry,
-  insertEntryOnce,
-  withAnswer,
-  withFailure,
-} from '../audit/entry.ts'
+import { type AuditEntry, describeRequest, insertEntry, withAnswer, withFailure } from '../audit/entry.ts'
 import { limits } from '../limits.ts'
 import { answerOnce } from './idempotency.ts'
 import { openLate } from './late-transaction.ts'
@@ -115,8 +108,7 @@ export async function noteAfter(
   id?: string,
 ): Promise<void> {
   try {
-    if (id === undefined) await insertEntry(tenant.kysely, entry)
-    else await insertEntryOnce(tenant.kysely, id, entry)
+    await insertEntry(tenant.kysely, entry, id)
   } catch {
     await platformLog(entry, { tenantId: tenant.key })
   }
