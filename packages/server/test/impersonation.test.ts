@@ -11,7 +11,7 @@ import { type Answer, send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { fillPath, makeBody, readOperations } from './support/operations.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
-import { signUp, type Visitor } from './support/sessions.ts'
+import { cookiesOf, password, signIn, signUp, type Visitor } from './support/sessions.ts'
 
 const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
 const BANNER = 'quickscale-impersonated-by'
@@ -102,6 +102,12 @@ async function begin(slug: string, user: TestPerson, by: Headed = operator): Pro
 const expire = (id: string) =>
   auth().updateTable('impersonation').set({ expires_at: new Date() }).where('id', '=', id).execute()
 
+/** Where the operator has signed in last. */
+async function latestSession(): Promise<string> {
+  const sessions = auth().selectFrom('session').select('id').where('user_id', '=', operator.id)
+  return (await sessions.orderBy('created_at', 'desc').executeTakeFirstOrThrow()).id
+}
+
 /** What the tenant's log has about one impersonation, the earliest first. */
 async function linesOf(slug: string, q: string) {
   const { body } = await ask(owner, 'GET', `/t/${slug}/audit-log?limit=100&q=${q}`)
@@ -185,6 +191,19 @@ describe.each(strategies)('an operator in a tenant with the %s strategy', (strat
     await join(installation.tenancy, slug, member, 'member')
   })
 
+  it('lasts as long as the session that it was begun from, and no other one', async () => {
+    const session = { headers: await signIn(installation, operator.email) }
+    const [begun, other] = [await begin(slug, owner, session), await begin(slug, owner)]
+    const { body } = await askFor(slug, owner.id, session)
+    const statuses = async () =>
+      await Promise.all([begun, other].map(async (each) => (await ask(each, 'GET', '/companies')).status))
+    expect(await statuses()).toEqual([200, 200])
+    expect((await ask(session, 'POST', '/auth/sign-out')).status).toBe(200)
+    expect(await statuses()).toEqual([401, 200])
+    // Nor is a token good any more that was asked for there.
+    expect(outcome(await redeem(body.token))).toEqual([403, 'TOKEN_REFUSED'])
+  })
+
   it('is seen by the admins of the organization, with the reason, and ended by them', async () => {
     const acting = await begin(slug, member)
     const elsewhere = strategies.find((each) => each !== strategy) ?? strategy
@@ -229,6 +248,10 @@ describe('a token', () => {
     const { body } = await ask(operator, 'POST', '/auth/api-keys', { name: 'a script' })
     const script = { headers: { authorization: `Bearer ${body.key}` } }
     expect(outcome(await askFor(slug, member.id, script))).toEqual([403, 'SESSION_REQUIRED'])
+    // better-auth believes a cookie for a while.
+    const left = { headers: await signIn(installation, operator.email) }
+    await ask(left, 'POST', '/auth/sign-out')
+    expect(outcome(await askFor(slug, member.id, left))).toEqual([401, 'UNAUTHENTICATED'])
     expect(await linesOf(slug, 'impersonation.ask')).toEqual(before)
     await grantOperator(installation.tenancy, owner.email)
     const refusals = await Promise.all(
@@ -421,7 +444,23 @@ describe('whoever acts as a user', () => {
     ])
   })
 
-  it.each<[string, string, (begun: Begun) => Promise<unknown>]>([
+  it.each<[string, string, (begun: Begun, session: Headed) => Promise<unknown>]>([
+    ['the operator signs out', 'SIGNED_OUT', (_begun, session) => ask(session, 'POST', '/auth/sign-out')],
+    [
+      'the operator ends that session from another one',
+      'SIGNED_OUT',
+      async () => await ask(operator, 'DELETE', `/auth/sessions/${await latestSession()}`),
+    ],
+    [
+      "the time of the operator's session is over",
+      'SIGNED_OUT',
+      async () =>
+        await auth()
+          .updateTable('session')
+          .set({ expires_at: new Date() })
+          .where('id', '=', await latestSession())
+          .execute(),
+    ],
     ['their time is over', 'EXPIRED', ({ id }) => expire(id)],
     [
       'the operator is none any more',
@@ -436,10 +475,11 @@ describe('whoever acts as a user', () => {
     ],
   ])('may do nothing from the moment on when %s', async (_what, code, change) => {
     const further = await installation.open()
-    const begun = await begin(slug, owner)
+    const session = { headers: await signIn(installation, operator.email) }
+    const begun = await begin(slug, owner, session)
     const elsewhere = () => send(further, { url: '/companies', headers: begun.headers })
     expect((await elsewhere()).status).toBe(200)
-    await change(begun)
+    await change(begun, session)
     expect((await elsewhere()).status).toBe(401)
     expect((await ask(begun, 'GET', '/companies')).status).toBe(401)
     await further.close()
@@ -448,6 +488,21 @@ describe('whoever acts as a user', () => {
     await Promise.all([sweepImpersonations(sweeping), sweepImpersonations(sweeping)])
     const ends = (await linesOf(slug, begun.id)).filter(({ action }) => action === 'impersonation.end')
     expect(ends).toMatchObject([{ code, actor: owner.id, impersonator: operator.id }])
+  })
+
+  it('is over for an operator who has chosen a new password, or has no account any more', async () => {
+    const leaving = await signUp(installation, 'oscar')
+    await grantOperator(installation.tenancy, leaving.email)
+    const first = await begin(slug, owner, leaving)
+    const change = { current_password: password, password: 'another horse battery' }
+    const changed = await ask(leaving, 'POST', '/auth/password/change', change)
+    expect((await ask(first, 'GET', '/companies')).status).toBe(401)
+    const again = { headers: { cookie: cookiesOf(changed.headers) } }
+    const second = await begin(slug, owner, again)
+    expect((await ask(second, 'GET', '/companies')).status).toBe(200)
+    const gone = await ask(again, 'DELETE', '/auth/account', { password: change.password })
+    expect(gone.status, gone.text).toBe(204)
+    expect((await ask(second, 'GET', '/companies')).status).toBe(401)
   })
 
   it('is seen by operators while it goes on', async () => {

@@ -40,7 +40,7 @@ export const impersonation = z.object({
   redeemed_at: moment.nullable(),
   expires_at: moment,
   ended_at: moment.nullable(),
-  end_code: z.enum(['STOPPED', 'ENDED', 'EXPIRED', 'RIGHT_LOST']).nullable(),
+  end_code: z.enum(['STOPPED', 'ENDED', 'EXPIRED', 'SIGNED_OUT', 'RIGHT_LOST']).nullable(),
 })
 /** The latest 100. */
 export const impersonations = z.object({ items: z.array(impersonation) })

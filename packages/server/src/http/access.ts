@@ -19,6 +19,8 @@ export interface Caller {
   readonly userId: string | null
   /** The only tenant that the credential is good for, if it is bound to one: its id. */
   readonly tenantId: string | null
+  /** Of a session: its id. */
+  readonly sessionId?: string
   /** The most that the credential allows, if it says so. */
   readonly roleMax: Role | null
   /** The operator who acts as the user, in the tenant of `tenantId` only: their id. */

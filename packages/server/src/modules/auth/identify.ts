@@ -44,7 +44,9 @@ export function createIdentification(
     remembering(`cookie ${cookie}`, async (): Promise<Caller | null> => {
       const found = await auth.api.getSession({ headers: new Headers({ cookie }) })
       if (found === null) return null
-      return { kind: 'session', id: found.user.id, userId: found.user.id, tenantId: null, roleMax: null }
+      const { user, session } = found
+      const caller = { kind: 'session', id: user.id, userId: user.id, tenantId: null, roleMax: null } as const
+      return { ...caller, sessionId: session.id }
     })
   return {
     async identify(request) {

@@ -43,7 +43,7 @@ export interface AuthTables {
   }
   operator: { user_id: string; granted_at: ColumnType<Date, never, never> }
   impersonation: ImpersonationTable
-  /** What may go on at this moment: not ended, not over, its operator and its user still what they were. */
+  /** What may go on at this moment: not ended, not over, its operator still signed in there, and both still what they were. */
   valid_impersonation: ImpersonationTable
   deletion: { user_id: string; asked_at: ColumnType<Date, never, never> }
 }
@@ -53,6 +53,8 @@ interface ImpersonationTable {
   operator_id: string
   user_id: string
   tenant_id: string
+  /** Of the operator: where it was asked for, then where it was begun. */
+  session_id: string | null
   reason: string
   token_digest: Buffer
   credential_digest: Buffer | null
@@ -64,5 +66,5 @@ interface ImpersonationTable {
   noted_at: Date | null
 }
 
-/** Why an impersonation is over: by whoever acted, by somebody else, by time, or because a right to it was lost. */
-export type EndCode = 'STOPPED' | 'ENDED' | 'EXPIRED' | 'RIGHT_LOST'
+/** Why an impersonation is over: by whoever acted, by somebody else, by time, with its operator's session, or because a right to it was lost. */
+export type EndCode = 'STOPPED' | 'ENDED' | 'EXPIRED' | 'SIGNED_OUT' | 'RIGHT_LOST'

@@ -47,7 +47,9 @@ export async function sweepImpersonations(surroundings: Surroundings): Promise<v
     .updateTable('impersonation')
     .set({
       ended_at: sql<Date>`now()`,
-      end_code: sql<EndCode>`case when expires_at <= now() then 'EXPIRED' else 'RIGHT_LOST' end`,
+      end_code: sql<EndCode>`case when expires_at <= now() then 'EXPIRED' when exists (
+        select from auth.session where session.id = session_id and session.expires_at > now()
+      ) then 'RIGHT_LOST' else 'SIGNED_OUT' end`,
     })
     .where('ended_at', 'is', null)
     .where('id', 'not in', (from) => from.selectFrom('valid_impersonation').select('id'))

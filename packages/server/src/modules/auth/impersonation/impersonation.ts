@@ -6,10 +6,10 @@ import { limits } from '../../../limits.ts'
 import type { Services } from '../../module.ts'
 import type { AuthTables } from '../tables.ts'
 import { note, noteRefusal } from './notes.ts'
-import { lockOperator } from './operators.ts'
+import { lockOperator, type PresentOperator } from './operators.ts'
 
 // An operator asks for a token to act as one user in one tenant, and redeems it once for a credential. Both are worthless without
-// what they were made for: every use asks auth.valid_impersonation, nothing is remembered. Whatever begins has its line in the
+// what they were made for: every use asks auth.valid_impersonation, the operator's session included, nothing is remembered. Whatever begins has its line in the
 // tenant's log before the secret leaves.
 
 type Db = Kysely<AuthTables>
@@ -26,8 +26,7 @@ const digestOf = (secret: string): Buffer => createHash('sha256').update(secret)
 const secondsFromNow = (seconds: number) => sql<Date>`now() + ${seconds} * interval '1 second'`
 
 /** Who asks, by which request. */
-export interface Asking {
-  readonly operatorId: string
+export interface Asking extends PresentOperator {
   readonly requestId: string
 }
 
@@ -48,7 +47,7 @@ interface Wanted {
  */
 export async function askToImpersonate(
   surroundings: Surroundings,
-  { operatorId: operator_id, requestId }: Asking,
+  { operatorId: operator_id, sessionId: session_id, requestId }: Asking,
   { organization, user, reason }: Wanted,
 ) {
   const { db } = surroundings
@@ -71,6 +70,7 @@ export async function askToImpersonate(
       .insertInto('impersonation')
       .values({
         ...parties,
+        session_id,
         reason,
         token_digest: digestOf(token),
         expires_at: secondsFromNow(limits.impersonationTokenSeconds),
@@ -89,11 +89,12 @@ export async function askToImpersonate(
  */
 export async function redeem(
   surroundings: Surroundings,
-  { operatorId, requestId }: Asking,
+  asking: Asking,
   token: string,
   onKnown: (known: { readonly id: string; readonly tenant_id: string }) => void,
 ) {
   const { db } = surroundings
+  const { operatorId, requestId } = asking
   const token_digest = digestOf(token)
   const known = await db
     .selectFrom('impersonation')
@@ -104,7 +105,7 @@ export async function redeem(
   onKnown(known)
   const standing = await admit(surroundings, known.tenant_id, known.user_id)
   const credential = makeSecret(CREDENTIAL_PREFIX)
-  const begun = standing && (await begin(db, operatorId, { token_digest, credential }))
+  const begun = standing && (await begin(db, asking, { token_digest, credential }))
   if (begun === null) {
     const happening = { action: 'impersonation.begin', requestId, code: 'TOKEN_REFUSED' } as const
     await noteRefusal(surroundings, { ...known, operator_id: operatorId }, happening)
@@ -117,13 +118,14 @@ export async function redeem(
 /** One statement: of two at once the second one waits, and then finds it redeemed. */
 async function begin(
   db: Db,
-  operatorId: string,
+  { operatorId, sessionId }: PresentOperator,
   { token_digest, credential }: { readonly token_digest: Buffer; readonly credential: string },
 ): Promise<{ expires_at: Date } | null> {
   const begun = await db
     .updateTable('impersonation')
     .set({
       redeemed_at: sql<Date>`now()`,
+      session_id: sessionId,
       credential_digest: digestOf(credential),
       expires_at: secondsFromNow(limits.impersonationSeconds),
     })

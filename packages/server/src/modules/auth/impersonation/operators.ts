@@ -1,6 +1,6 @@
 import { QuickScaleError, type Tenancy } from '@quickscale/tenancy'
-import type { Kysely, Transaction } from 'kysely'
-import type { Caller } from '../../../http/access.ts'
+import { type Kysely, sql, type Transaction } from 'kysely'
+import { type Caller, unauthenticated } from '../../../http/access.ts'
 import { ProblemError } from '../../../http/problem-error.ts'
 import { requireSession } from '../session-only.ts'
 import type { AuthTables } from '../tables.ts'
@@ -101,17 +101,28 @@ export async function lockOperator(transaction: Transaction<AuthTables>, userId:
 const required = () =>
   new ProblemError(403, 'OPERATOR_REQUIRED', 'This takes an operator of the installation')
 
-/**
- * @returns id of the operator who has signed in
- * @throws ProblemError `SESSION_REQUIRED`, `OPERATOR_REQUIRED`
- */
-export async function requireOperator(db: Db, caller: Caller | null): Promise<string> {
-  const userId = requireSession(caller)
+/** An operator who is there: signed in, and not only remembered to be. */
+export interface PresentOperator {
+  readonly operatorId: string
+  readonly sessionId: string
+}
+
+/** @throws ProblemError `SESSION_REQUIRED`, `OPERATOR_REQUIRED`; `UNAUTHENTICATED` when the session has ended a moment ago */
+export async function requireOperator(db: Db, caller: Caller | null): Promise<PresentOperator> {
+  const operatorId = requireSession(caller)
   const found = await db
     .selectFrom('operator')
-    .select('user_id')
-    .where('user_id', '=', userId)
+    .leftJoin('session', (join) =>
+      join
+        .onRef('session.user_id', '=', 'operator.user_id')
+        .on('session.id', '=', caller?.sessionId ?? null)
+        .on('session.expires_at', '>', sql<Date>`now()`),
+    )
+    .select('session.id as sessionId')
+    .where('operator.user_id', '=', operatorId)
     .executeTakeFirst()
-  if (found !== undefined) return userId
-  throw required()
+  if (found === undefined) throw required()
+  const { sessionId } = found
+  if (sessionId === null) throw unauthenticated()
+  return { operatorId, sessionId }
 }

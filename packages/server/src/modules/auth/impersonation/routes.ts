@@ -37,8 +37,8 @@ function beginningRoutes(surroundings: Surroundings): readonly Route[] {
       body: api.impersonationRequest,
       answers: { 201: api.impersonationToken },
       handle: async ({ caller, request, body, audit }) => {
-        const operatorId = await requireOperator(db, caller)
-        const made = await askToImpersonate(surroundings, { operatorId, requestId: request.id }, body)
+        const operator = await requireOperator(db, caller)
+        const made = await askToImpersonate(surroundings, { ...operator, requestId: request.id }, body)
         audit({ tenantId: made.organization_id })
         return made
       },
@@ -52,8 +52,7 @@ function beginningRoutes(surroundings: Surroundings): readonly Route[] {
       body: api.impersonationRedemption,
       answers: { 200: api.impersonationBegun },
       handle: async ({ caller, request, body, audit }) => {
-        const operatorId = await requireOperator(db, caller)
-        const asking = { operatorId, requestId: request.id }
+        const asking = { ...(await requireOperator(db, caller)), requestId: request.id }
         return await redeem(surroundings, asking, body.token, ({ id, tenant_id }) =>
           audit({ entity: id, tenantId: tenant_id }),
         )
