@@ -97,6 +97,10 @@ export const limits = {
   usageReportsMax: 500,
   usageReportFailuresMax: 5,
   usageMarksKept: 100_000,
+  /** How long it is believed whether an organization has others below it, where that is asked at all. */
+  usageTreeMs: 30_000,
+  /** Months before this one whose sums a roll-up makes sure of. */
+  usageMonthsKept: 1,
   /** Age of a signature from which on it is refused. */
   signatureSeconds: 300,
   /** How often a request is tried that collides with another one. */

@@ -361,7 +361,14 @@ describe.each([
     expect(Number(refused[0]?.headers['retry-after'])).toBeGreaterThan(0)
     expect((await record({ meter: 'sms', quantity: 1_000, key: 'a' })).body.hard).toBeNull()
     const { body } = await ask(ann, 'GET', `/t/${slug}/billing/usage`)
-    expect(body.items).toContainEqual({ name: 'calls', kind: 'meter', used: 10, ...calls, warning: true })
+    expect(body.items).toContainEqual({
+      name: 'calls',
+      kind: 'meter',
+      used: 10,
+      tree: null,
+      ...calls,
+      warning: true,
+    })
   })
 
   it('is rolled up by the hour, with the same sums whoever does it and however often, and what came late', async () => {
@@ -468,6 +475,7 @@ describe('an organization that has all that its plan has', () => {
       name: 'members',
       kind: 'count',
       used: 2,
+      tree: null,
       soft: 1,
       hard: 2,
       warning: true,

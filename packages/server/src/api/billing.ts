@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { day, moment, pageOf, text } from './common.ts'
+import { day, id, moment, pageOf, text } from './common.ts'
 
 const interval = z.enum(['month', 'year'])
 const quota = z.object({
@@ -107,9 +107,37 @@ export const usage = z.object({
       /** Used up and full again with the next month, or there at this moment. */
       kind: z.enum(['meter', 'count']),
       ...allowed,
+      /** Of a meter, with all organizations below: for admins of one that has such, else null. The quota is for all of them. */
+      tree: z.number().nullable(),
       warning: z.boolean(),
     }),
   ),
+})
+
+/** By meter. */
+const usedByMeter = z.record(z.string(), z.number())
+export const usageOrganizationsQuery = z.strictObject({
+  /** In UTC. */
+  month: z
+    .string()
+    .regex(/^20\d\d-(0[1-9]|1[0-2])$/, 'must be a month, like 2030-01')
+    .optional(),
+  limit: z
+    .string()
+    .regex(/^([1-9]\d?|100)$/, 'must be a whole number from 1 to 100')
+    .default('20')
+    .transform(Number),
+  /** The `next` of the page before. */
+  after: text(63).optional(),
+})
+/** The organizations directly below, in the order of slugs, each with what it used together with those below it. */
+export const usageOrganizations = z.object({
+  month: z.string(),
+  own: usedByMeter,
+  /** With all below, those included that were deleted since. */
+  total: usedByMeter,
+  items: z.array(z.object({ id, slug: z.string(), name: z.string(), state: z.string(), used: usedByMeter })),
+  next: z.string().nullable(),
 })
 export const usageHoursQuery = z.strictObject({ meter: text(63), day })
 /** Hours that are over and in which something was used. */

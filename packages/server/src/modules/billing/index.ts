@@ -13,8 +13,9 @@ import { openStripe } from './stripe/client.ts'
 import { createStripeProvider } from './stripe/provider.ts'
 import { webhookRoute } from './stripe/webhook.ts'
 import type { BillingTables } from './tables.ts'
+import { createMarker } from './usage/mark.ts'
 import { reportUsage } from './usage/report.ts'
-import { createMarker, rollUp } from './usage/rollup.ts'
+import { rollUp } from './usage/rollup.ts'
 import { usageRoutes } from './usage/routes.ts'
 import { createWarner } from './usage/warn.ts'
 
@@ -53,7 +54,7 @@ export const billing = defineModule({
     return [
       ...subscriptionRoutes(billing),
       ...paymentRoutes(billing),
-      ...usageRoutes({ ...billing, mark: createMarker(db), warn: createWarner(services, db) }),
+      ...usageRoutes({ ...billing, mark: createMarker(db, services), warn: createWarner(services, db) }),
       ...(stripe ? [webhookRoute({ db, ...stripe, request: () => settler.request() })] : []),
     ]
   },

@@ -42,6 +42,7 @@ export interface BillingTables {
     reported: Generated<string>
   }
   usage_rollup: { tenant_id: string; marked_hour: Date; rolled_through: Date; due_at: Date | null }
+  usage_month: { tenant_id: string; meter: string; period: Date; own: string; below: string }
   quota_warning: {
     tenant_id: string
     quota: string

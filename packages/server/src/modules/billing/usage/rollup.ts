@@ -1,8 +1,9 @@
 import { type Kysely, sql } from 'kysely'
-import { LRUCache } from 'lru-cache'
 import { limits } from '../../../limits.ts'
 import type { Services } from '../../module.ts'
 import type { BillingTables, Db } from '../tables.ts'
+import { monthOf } from './record.ts'
+import { countUsage } from './tree.ts'
 
 // Events are in the tenants' places, sums by hour beside the catalog. An hour is rolled up when it is over, by writing its
 // sum anew: so it may be done again, and is, for a day, for what was committed late. What is interrupted is rolled back and due as before.
@@ -10,27 +11,6 @@ import type { BillingTables, Db } from '../tables.ts'
 
 export const HOUR_MS = 3_600_000
 export const hourOf = (moment: Date): Date => new Date(Math.floor(moment.getTime() / HOUR_MS) * HOUR_MS)
-
-/** Says that tenants are about to record, once for each hour and process. */
-export function createMarker(db: Db) {
-  const marked = new LRUCache<string, number>({ max: limits.usageMarksKept })
-  return async (tenantId: string): Promise<void> => {
-    const hour = hourOf(new Date())
-    if (marked.get(tenantId) === hour.getTime()) return
-    const due_at = new Date(hour.getTime() + HOUR_MS + limits.usageSettleMs)
-    await db
-      .insertInto('usage_rollup')
-      .values({ tenant_id: tenantId, marked_hour: hour, rolled_through: hour, due_at })
-      .onConflict((conflict) =>
-        conflict.column('tenant_id').doUpdateSet({
-          marked_hour: sql<Date>`greatest(usage_rollup.marked_hour, excluded.marked_hour)`,
-          due_at: sql<Date>`coalesce(usage_rollup.due_at, excluded.due_at)`,
-        }),
-      )
-      .execute()
-    marked.set(tenantId, hour.getTime())
-  }
-}
 
 type Surroundings = Pick<Services, 'tenancy' | 'log' | 'closing'> & { readonly db: Db }
 
@@ -45,7 +25,8 @@ export async function rollUp(surroundings: Surroundings): Promise<void> {
 }
 
 /** @returns whether something was due */
-async function rollUpOne({ tenancy, log }: Surroundings, db: Kysely<BillingTables>): Promise<boolean> {
+async function rollUpOne(surroundings: Surroundings, db: Kysely<BillingTables>): Promise<boolean> {
+  const { tenancy, log } = surroundings
   const due = await db
     .selectFrom('usage_rollup')
     .selectAll()
@@ -66,6 +47,7 @@ async function rollUpOne({ tenancy, log }: Surroundings, db: Kysely<BillingTable
         db,
         sums.map((sum) => ({ tenant_id, ...sum })),
       )
+    await countMonths(surroundings, tenant_id, through)
     const oldest = await sweepEvents(tenancy, tenant_id, from)
     await finish(db, tenant_id, { through, oldest })
   } catch (error) {
@@ -101,6 +83,20 @@ async function writeHours(
         .doUpdateSet({ quantity: sql<string>`excluded.quantity` }),
     )
     .execute()
+}
+
+/** Nothing is recorded while the sums are read and counted: what a place has, counts. Others are not held up by a roll-up's transaction. */
+async function countMonths({ tenancy, db }: Surroundings, tenantId: string, now: Date): Promise<void> {
+  const first = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - limits.usageMonthsKept))
+  await tenancy.tenant(tenantId).transaction(async ({ kysely }) => {
+    const sums = await kysely
+      .selectFrom('usage_total')
+      .select(['meter', sql<string>`period::text`.as('period'), sql<number>`quantity::float8`.as('total')])
+      .where('period', '>=', sql<string>`${monthOf(first)}::date`)
+      .forShare()
+      .execute()
+    for (const sum of sums) await countUsage(db, tenantId, sum)
+  })
 }
 
 /** @param before what later readings begin with @returns the moment of the oldest event that is left */

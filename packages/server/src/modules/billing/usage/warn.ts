@@ -9,6 +9,8 @@ interface Warning {
   readonly tenantId: string
   readonly quota: string
   readonly used: number
+  /** Whether those below have used it too. */
+  readonly together: boolean
   readonly hard: number | undefined
 }
 
@@ -17,7 +19,7 @@ const MEMBERS_MAX = 1_000
 /** Writes to the owners of a tenant that a quota is nearly used up: once a month. A mail that could not be sent is sent later. */
 export function createWarner({ tenancy, mailer }: Pick<Services, 'tenancy' | 'mailer'>, db: Db) {
   const warned = new LRUCache<string, true>({ max: limits.usageMarksKept })
-  return async ({ tenantId, quota, used, hard }: Warning): Promise<void> => {
+  return async ({ tenantId, quota, used, together, hard }: Warning): Promise<void> => {
     const period = monthOf(new Date())
     const name = `${tenantId} ${quota} ${period}`
     if (warned.has(name)) return
@@ -31,12 +33,13 @@ export function createWarner({ tenancy, mailer }: Pick<Services, 'tenancy' | 'ma
       const tenant = await tenancy.tenants.get(tenantId)
       const members = await tenancy.members.list(tenantId, { limit: MEMBERS_MAX })
       const most = hard === undefined ? '' : ` of ${hard}`
+      const by = together ? ', by the organizations below too' : ''
       for (const { email, role, active } of members) {
         if (!active || role !== 'owner' || email == null) continue
         await mailer.send({
           to: email,
           subject: `${tenant.name.replace(/\s+/g, ' ')}: ${quota} is nearly used up`,
-          text: `This month ${used}${most} were used. Choose another plan if you need more.`,
+          text: `This month ${used}${most} were used${by}. Choose another plan if you need more.`,
         })
       }
     })
