@@ -28,7 +28,12 @@ const slugOf = (strategy: Strategy) => `at-${strategy}`
 const auth = () => installation.tenancy.controlPlane.kysely<AuthTables>('auth')
 
 beforeAll(async () => {
-  installation = await installApplication(inject('databaseUrl'), 'rls', { closed: true, tenants: [] })
+  const billing = { meters: { calls: {} } }
+  installation = await installApplication(inject('databaseUrl'), 'rls', {
+    closed: true,
+    tenants: [],
+    billing,
+  })
   const { tenancy } = installation
   ;[owner, member] = [await makePerson(tenancy, 'Owner'), await makePerson(tenancy, 'Member')]
   ;[operator, colleague] = [await signUp(installation, 'olga'), await signUp(installation, 'otto')]
@@ -381,6 +386,9 @@ describe('whoever acts as a user', () => {
     const acting = await begin(slugOf('rls'), owner)
     expect((await ask(owner, 'GET', '/t/below/companies')).status).toBe(200)
     expect(outcome(await ask(acting, 'GET', '/t/below/companies'))).toEqual([404, 'TENANT_NOT_FOUND'])
+    const trees = async (who: Headed) =>
+      (await ask(who, 'GET', `/t/${slugOf('rls')}/billing/usage`)).body.items?.map(({ tree }) => tree)
+    expect([await trees(owner), await trees(acting)]).toEqual([[0], [null]])
   })
 
   it('gets no answer that the user has kept under a key, nor the other way round', async () => {

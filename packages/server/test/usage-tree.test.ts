@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { QuickScaleError } from '@quickscale/tenancy'
 import fc from 'fast-check'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { limits } from '../src/limits.ts'
 import type { BillingTables } from '../src/modules/billing/tables.ts'
@@ -214,15 +215,12 @@ describe('an organization', () => {
     await record('branch', 'sms', 4)
     await record('twig', 'sms', 3)
     await record('south', 'sms', 1)
-    const totals = async () =>
-      await Promise.all(
-        ['north', 'south'].map(async (slug) => Object(Object((await readTree(slug)).body).total).sms),
-      )
-    expect(await totals()).toEqual([7, 1])
+    const totals = async () => [await readBelow('north'), await readBelow('south')]
+    expect(await totals()).toEqual([7, 0])
     await tenancy.tenants.update('branch', { parent: 'south' })
-    expect(await totals()).toEqual([0, 8])
+    expect(await totals()).toEqual([0, 7])
     await record('twig', 'sms', 2)
-    expect(await totals()).toEqual([0, 10])
+    expect(await totals()).toEqual([0, 9])
     await tenancy.tenants.suspend('branch')
     expect((await readTree('south')).body.items).toMatchObject([{ state: 'suspended', used: { sms: 9 } }])
     await tenancy.tenants.resume('branch')
@@ -230,6 +228,26 @@ describe('an organization', () => {
     expect((await readTree('south')).body).toMatchObject({ own: { sms: 1 }, total: { sms: 10 }, items: [] })
     const last = await readTree('south', '?month=2030-01')
     expect(last.body).toMatchObject({ month: '2030-01', total: { sms: 0 } })
+  })
+
+  it('that records while it gets another parent has that counted below the new one', async () => {
+    const { tenancy } = installation
+    for (const slug of ['before', 'after']) await make(slug, 'rls')
+    const tenant_id = await make('between', 'rls', 'before')
+    await record('between', 'sms', 2)
+    const done = await db()
+      .transaction()
+      .execute(async (holding) => {
+        const row = holding.selectFrom('usage_month').selectAll().where('tenant_id', '=', tenant_id)
+        await row.forUpdate().execute()
+        const recording = record('between', 'sms', 5)
+        await untilWaiting(1)
+        const moving = tenancy.tenants.update('between', { parent: 'after' })
+        await untilWaiting(2)
+        return [recording, moving]
+      })
+    await Promise.all(done)
+    expect([await readBelow('before'), await readBelow('after')]).toEqual([0, 7])
   })
 
   it('is found with the others below on pages', async () => {
@@ -283,6 +301,17 @@ describe('sums of a tree', () => {
   })
 })
 
+/** Until so many wait for a lock beside the catalog. */
+async function untilWaiting(count: number): Promise<void> {
+  const waiting = async () => {
+    const { rows } = await sql<{ waiting: number }>`
+      select count(*)::integer as waiting from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'`.execute(db())
+    return rows[0]?.waiting
+  }
+  await vi.waitFor(async () => expect(await waiting()).toBe(count), { timeout: 10_000, interval: 20 })
+}
+
 function ignoreRefusal(error: unknown): void {
   if (!(error instanceof QuickScaleError && error.code === 'TENANT_INVALID')) throw error
 }
@@ -292,3 +321,5 @@ const readRow = async (slug: string, meter = 'calls') => {
   const rows = db().selectFrom('usage_month').selectAll().where('tenant_id', '=', id)
   return await rows.where('meter', '=', meter).executeTakeFirst()
 }
+
+const readBelow = async (slug: string) => Number((await readRow(slug, 'sms'))?.below ?? 0)

@@ -46,7 +46,7 @@ export async function recordUsage(
     insert into usage_total (meter, period, quantity)
     select meter, date_trunc('month', recorded_at at time zone 'UTC')::date, quantity from event
     on conflict (meter, period) do update set quantity = usage_total.quantity + excluded.quantity
-    returning meter, period::text as period, quantity::float8 as total`.execute(db)
+    returning meter, to_char(period, 'YYYY-MM-DD') as period, quantity::float8 as total`.execute(db)
   const [added] = rows
   if (added !== undefined) return { ...added, added: true }
   const known = await db

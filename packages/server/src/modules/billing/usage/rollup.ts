@@ -91,7 +91,11 @@ async function countMonths({ tenancy, db }: Surroundings, tenantId: string, now:
   await tenancy.tenant(tenantId).transaction(async ({ kysely }) => {
     const sums = await kysely
       .selectFrom('usage_total')
-      .select(['meter', sql<string>`period::text`.as('period'), sql<number>`quantity::float8`.as('total')])
+      .select([
+        'meter',
+        sql<string>`to_char(period, 'YYYY-MM-DD')`.as('period'),
+        sql<number>`quantity::float8`.as('total'),
+      ])
       .where('period', '>=', sql<string>`${monthOf(first)}::date`)
       .forShare()
       .execute()
