@@ -3,7 +3,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import type { Strategy, Tenancy } from '../src/index.ts'
 import { type NoteTables, strategies, TestInstallation } from './support/installation.ts'
-import { type Pooler, startPgBouncer } from './support/pgbouncer.ts'
+import { knowsPreparedStatements, type Pooler, startPgBouncer } from './support/pgbouncer.ts'
 
 describe.each(strategies)('behind PgBouncer under the %s strategy', (strategy: Strategy) => {
   let installation: TestInstallation
@@ -148,12 +148,53 @@ describe.each(strategies)('behind PgBouncer under the %s strategy', (strategy: S
       pooler: { url: inject('databaseUrl'), namedStatements: true },
       connections: { perDatabase: 1, perSilo: 1 },
     })
-    const query = { name: 'bodies', text: 'select body from note' }
-    expect((await named.tenant('one').query(query)).rows).toEqual([{ body: 'one' }])
-    expect((await named.tenant('one').query(query)).rows).toEqual([{ body: 'one' }])
-    const kept =
-      "select count(*)::integer as count from pg_prepared_statements where name ~ '^quickscale_[0-9]'"
-    expect((await named.tenant('one').query(kept)).rows).toEqual([{ count: 1 }])
+    const query = { name: 'bodies', text: 'select * from note' }
+    const work = async (slug: string) =>
+      expect((await named.tenant(slug).query(query)).rows).toMatchObject([{ body: slug }])
+    const kept = async () => {
+      const text = "select statement from pg_prepared_statements where name ~ '^quickscale_[0-9]'"
+      return (await named.tenant('one').query(text)).rows.map((row) => row.statement)
+    }
+    for (let time = 0; time < 2; time += 1) await work('one')
+    const own = await kept()
+    expect(own).toHaveLength(1)
+    // A pooler knows statements by their text: in another schema it is another one.
+    await work('two')
+    expect(new Set(await kept()).size).toBe(strategy === 'schema' ? 2 : 1)
+    // So it is after a change of the tables, which what a pooler keeps does not survive.
+    const { schemaName } = await tenancy.tenants.placement('one')
+    const alter = (change: string) => installation.asOwner('one', `alter table ${schemaName}.note ${change}`)
+    await alter('add column extra text')
+    await work('one')
+    expect(await kept()).not.toContain(own[0])
+    await alter('drop column extra')
+    await named.close()
+  })
+
+  test("a named text has the columns of the tenant's own tables, as they are then, whatever PgBouncer keeps", async () => {
+    const named = await installation.another(strategy, {
+      pooler: { url: pooler.url, namedStatements: knowsPreparedStatements() },
+      connections: { waitMs: 20_000 },
+    })
+    const { schemaName } = await tenancy.tenants.placement('one')
+    const alter = (change: string) => installation.asOwner('one', `alter table ${schemaName}.note ${change}`)
+    const text = 'select * from note where id = $1'
+    const read = async (slug: string, name: string) => {
+      const statement = { name, text, values: [1] }
+      const { rows } = await named.tenant(slug).query(statement)
+      const again = await named.tenant(slug).transaction(({ query }) => query(statement))
+      expect(again.rows).toEqual(rows)
+      expect(rows).toMatchObject([{ body: slug }])
+      return rows[0] ?? {}
+    }
+    const isShared = strategy === 'rls'
+    for (const name of ['first', 'second']) {
+      await alter("add column extra text default 'x'")
+      const seen = await Promise.all(['one', 'two', 'one', 'two'].map((slug) => read(slug, name)))
+      expect(seen.map((row) => 'extra' in row)).toEqual([true, isShared, true, isShared])
+      await alter('drop column extra')
+      for (const slug of ['two', 'one']) expect(await read(slug, name)).not.toHaveProperty('extra')
+    }
     await named.close()
   })
 })

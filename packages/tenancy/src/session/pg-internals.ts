@@ -18,8 +18,8 @@
  *   enter │ limit │ statement │ clean-up │ Sync          begin │ enter │ limit │ Sync
  *
  * Only the middle part is described, so only it yields a RowDescription; of a prepared statement only the first time,
- * because the server keeps its columns fixed. enter and the clean-ups are parsed when the
- * connection opens: pg credits any ParseComplete to the active query's name, and a refused enter would leave the
+ * because the server keeps its columns fixed. (A pooler does not: the next backend may prepare it for other columns.)
+ * enter and the clean-ups are parsed when the connection opens: pg credits any ParseComplete to the active query's name, and a refused enter would leave the
  * caller's statement marked as parsed.
  */
 import { randomBytes } from 'node:crypto'
@@ -30,7 +30,12 @@ import { allow, type Classification } from './classify.ts'
 import { ConnectionState, type TransactionStatus } from './connection-state.ts'
 import { contextStatements, openingFacts, readOpeningFacts } from './context.ts'
 import { EnterRefusal } from './enter-refusal.ts'
-import { mayBeOutdated, type PreparedStatement, PreparedStatements } from './prepared-statements.ts'
+import {
+  mayBeOutdated,
+  type PreparedStatement,
+  PreparedStatements,
+  tellsOfOtherTables,
+} from './prepared-statements.ts'
 import type { CopySink, Scope, ScopedClientOptions, Statement } from './scope.ts'
 
 /** The messages of the extended query protocol, as pg's Connection sends them. */
@@ -115,6 +120,7 @@ class ScopedQuery extends DriverQueryBase {
     try {
       this.#prepared = this.#client.namesKept ? this.#prepareOnce() : null
       this.name = this.#prepared?.name ?? ''
+      this.text = this.#prepared?.text ?? this.text
       const opensHere = this.#client.state.status === 'I' && this.#statement.kind === 'statement'
       if (opensHere) this.#sendEnter(wire)
       this.#parts.push('main')
@@ -130,8 +136,7 @@ class ScopedQuery extends DriverQueryBase {
 
   /**
    * A statement with a name and, where that is wanted, one without that keeps coming on its own: if its tables have changed it can
-   * be run again. In a transaction it could not, and there its author may have set what planning depends on. A pooler would take the
-   * same text in two schemas for one.
+   * be run again. In a transaction it could not, and there its author may have set what planning depends on.
    */
   #prepareOnce(): PreparedStatement | null {
     const { statements, state, pooled } = this.#client
@@ -198,7 +203,7 @@ class ScopedQuery extends DriverQueryBase {
     const fromServer = typeof error === 'object' && error !== null && 'severity' in error
     // The driver has closed a statement whose parameters it could not write.
     if (this.#prepared !== null && (!fromServer || mayBeOutdated(this.#prepared, error))) {
-      this.#client.statements.forget(this.#prepared)
+      this.#client.statements.forget(this.#prepared, fromServer && tellsOfOtherTables(error))
     }
     const refused = this.#parts[this.#at] === 'enter' && fromServer
     this.#failure ??= refused ? new EnterRefusal(error) : asError(error)
@@ -228,6 +233,7 @@ class ScopedQuery extends DriverQueryBase {
       error === null &&
       this.#prepared?.fields === undefined &&
       this.#statement.fixedColumns &&
+      !this.#client.pooled &&
       this.#prepared
     ) {
       this.#prepared.fields = this.#fields
@@ -291,9 +297,13 @@ export class ScopedClient extends pg.Client {
       resetAll: `quickscale_reset_${suffix}`,
       unlockAll: `quickscale_unlock_${suffix}`,
     }
-    this.statements = new PreparedStatements(suffix, (name) => {
-      delete wire.parsedStatements[name]
-      wire.close({ type: 'S', name })
+    this.statements = new PreparedStatements({
+      suffix,
+      pooled: this.pooled,
+      drop: (name) => {
+        delete wire.parsedStatements[name]
+        wire.close({ type: 'S', name })
+      },
     })
     this.wireWithoutDescribe = Object.create(wire, { describe: { value: () => undefined } })
     // Before the driver's own listener: it submits the next query, which reads the status.

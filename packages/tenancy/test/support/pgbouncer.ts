@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
@@ -11,6 +11,12 @@ import type pg from 'pg'
 export interface Pooler {
   readonly url: string
   stop(): Promise<void>
+}
+
+/** Whether the PgBouncer that is installed knows prepared statements: from 1.21 on. */
+export function knowsPreparedStatements(): boolean {
+  const version = /(\d+)\.(\d+)/.exec(execFileSync('pgbouncer', ['--version'], { encoding: 'utf8' }))
+  return Number(version?.[1]) > 1 || Number(version?.[2]) >= 21
 }
 
 /** @param logins the roles that may pass; one backend for each role and database */
@@ -38,6 +44,7 @@ auth_file = ${join(directory, 'users.txt')}
 pool_mode = transaction
 default_pool_size = 1
 max_client_conn = 200
+${knowsPreparedStatements() ? 'max_prepared_statements = 100' : ''}
 `,
   )
   const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : []
