@@ -30,12 +30,7 @@ import { allow, type Classification } from './classify.ts'
 import { ConnectionState, type TransactionStatus } from './connection-state.ts'
 import { contextStatements, openingFacts, readOpeningFacts } from './context.ts'
 import { EnterRefusal } from './enter-refusal.ts'
-import {
-  mayBeOutdated,
-  type PreparedStatement,
-  PreparedStatements,
-  tellsOfOtherTables,
-} from './prepared-statements.ts'
+import { mayBeOutdated, type PreparedStatement, PreparedStatements } from './prepared-statements.ts'
 import type { CopySink, Scope, ScopedClientOptions, Statement } from './scope.ts'
 
 /** The messages of the extended query protocol, as pg's Connection sends them. */
@@ -203,7 +198,7 @@ class ScopedQuery extends DriverQueryBase {
     const fromServer = typeof error === 'object' && error !== null && 'severity' in error
     // The driver has closed a statement whose parameters it could not write.
     if (this.#prepared !== null && (!fromServer || mayBeOutdated(this.#prepared, error))) {
-      this.#client.statements.forget(this.#prepared, fromServer && tellsOfOtherTables(error))
+      this.#client.statements.forget(this.#prepared, error)
     }
     const refused = this.#parts[this.#at] === 'enter' && fromServer
     this.#failure ??= refused ? new EnterRefusal(error) : asError(error)
@@ -229,15 +224,8 @@ class ScopedQuery extends DriverQueryBase {
     if (this.#finished) return
     this.#finished = true
     const error = this.#failure
-    if (
-      error === null &&
-      this.#prepared?.fields === undefined &&
-      this.#statement.fixedColumns &&
-      !this.#client.pooled &&
-      this.#prepared
-    ) {
-      this.#prepared.fields = this.#fields
-    }
+    const isKept = error === null && this.#statement.fixedColumns && !this.#client.pooled
+    if (isKept && this.#prepared !== null) this.#prepared.fields ??= this.#fields
     this.#client.state.endFlush(this.#scope, error !== null && !(error instanceof EnterRefusal))
     if (error === null) this.callback(null, this._results)
     else this.callback(error)

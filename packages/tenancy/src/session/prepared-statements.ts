@@ -81,14 +81,15 @@ export class PreparedStatements {
   /**
    * Makes the next use parse the statement anew, for the tables as they are then.
    *
-   * @param outdated it may have been prepared for other tables, by whichever connection
+   * @param error why: it may tell of other tables, for which whichever connection has prepared it
    */
-  forget({ key, name, text }: PreparedStatement, outdated: boolean): void {
+  forget({ key, name, text }: PreparedStatement, error: Error): void {
     if (this.#statements.get(key)?.name !== name) return
     this.#statements.delete(key)
     this.#connection.drop(name)
     // Unless another connection has done so since it was prepared.
-    if (outdated && this.#connection.pooled && text.endsWith(markOf(key))) renewals.set(key, name)
+    if (this.#connection.pooled && tellsOfOtherTables(error) && text.endsWith(markOf(key)))
+      renewals.set(key, name)
   }
 }
 
@@ -114,7 +115,7 @@ export function mayBeOutdated({ fields }: PreparedStatement, error: Error): bool
 }
 
 /** Whether a failure may come from tables that have changed since. */
-export function tellsOfOtherTables(error: Error): boolean {
+function tellsOfOtherTables(error: Error): boolean {
   const code = error instanceof pg.DatabaseError ? (error.code ?? '') : ''
   return isStaleStatement(error) || /^(22|26|42|XX)/.test(code)
 }
