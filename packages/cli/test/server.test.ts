@@ -91,7 +91,7 @@ describe('quickscale rebalance', () => {
     expect(JSON.parse(planned.stdout)).toEqual({
       ok: true,
       moves: [],
-      servers: [{ server: 'primary', before: expect.closeTo(1), after: expect.closeTo(1) }],
+      servers: [{ server: 'primary', weight: 1, before: expect.closeTo(1), after: expect.closeTo(1) }],
     })
     const done = await command('rebalance', '--yes')
     expect([done.status, done.stdout]).toEqual([0, 'primary  100 % of the load\nNothing to do.\n'])

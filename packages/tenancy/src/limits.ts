@@ -83,6 +83,16 @@ export const limits = {
   /** Moves that one process works on at the same time. */
   movesConcurrency: 4,
   movesPerPageMax: 1_000,
+  /** How often a process looks for moves that nobody works on, how long when it could not, and at how many. */
+  moveWatchMs: 1_000,
+  moveWatchMsMax: 30_000,
+  movesWatchedMax: 100,
+  /** How often a move is taken up without being asked for; the pause after each time doubles. */
+  moveAttemptsMax: 8,
+  moveRetryMs: 5_000,
+  moveRetryMsMax: 600_000,
+  /** A process whose machine does not answer for three times as long works on no move. */
+  moverKeepAliveSeconds: 10,
   /** Tenants of one shared database that a rebalancing looks at, the biggest ones; pages of a table that are read to find them. */
   rebalanceTenantsPerDatabase: 1_000,
   rebalancePagesRead: 2_000,
@@ -217,6 +227,9 @@ export const limits = {
   rowTenantsPerDatabase: 1_000_000,
   schemasPerDatabase: 100,
   serverCapMax: 100_000_000,
+  /** How much of the load a server is to carry, in relation to others: of two with these the one takes a million times as much. */
+  serverWeightMin: 0.001,
+  serverWeightMax: 1_000,
   warmDatabasesMax: 1_000,
   /** How long a refill of warm databases waits after whoever asked for it; its pauses after failures double. */
   refillDelayMs: 100,

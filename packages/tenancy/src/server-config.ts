@@ -104,6 +104,11 @@ export interface ServerConfig {
    * @defaultValue false
    */
   private?: boolean | undefined
+  /**
+   * How much of the load it is to carry, in relation to others: one of weight 2 twice as much as one of weight 1; 0.001 to 1000.
+   * @defaultValue 1
+   */
+  weight?: number | undefined
   /** When it is full. */
   caps?: ServerCaps | undefined
   /**
@@ -120,6 +125,7 @@ export interface ResolvedServer {
   readonly region?: string | undefined
   readonly labels: readonly string[]
   readonly private: boolean
+  readonly weight: number
   readonly caps: Readonly<Record<keyof ServerCaps, number>>
   readonly warmDatabases: number
 }
@@ -151,6 +157,7 @@ export const serverSchema = z.strictObject({
   region: word.optional(),
   labels: labels.default([]),
   private: z.boolean().default(false),
+  weight: z.number().min(limits.serverWeightMin).max(limits.serverWeightMax).default(1),
   caps: capsSchema.prefault({}),
   warmDatabases: z.int().min(0).max(limits.warmDatabasesMax).default(0),
 })

@@ -53,6 +53,7 @@ describe('parseConfig', () => {
         primary: {
           labels: [],
           private: false,
+          weight: 1,
           warmDatabases: 0,
           caps: {
             databases: limits.databasesPerServer,
@@ -121,6 +122,9 @@ describe('parseConfig', () => {
       { servers: { primary: { caps: { databases: 0 } } } },
       'servers.primary.caps.databases is wrong: too small',
     ],
+    [{ servers: { primary: { weight: 0 } } }, 'servers.primary.weight is wrong: too small'],
+    [{ servers: { primary: { weight: 1_001 } } }, 'servers.primary.weight is wrong: too big'],
+    [{ servers: { primary: { weight: '2' } } }, 'servers.primary.weight is wrong: expected number'],
     [
       { plans: { pro: { strategy: 'rls', placement: { server: 'gone' } } } },
       'plans.pro.placement.server must be one of the servers',

@@ -257,9 +257,9 @@ test('load that only one server has is spread by a plan, while tenants of each s
   // They write meanwhile: a little of the load is another one then.
   const bySize = { activityPart: 0, threshold: 0.3 }
   const plan = await tenancy.servers.planRebalance(bySize)
-  const [primary, other] = plan.servers
-  expect([primary?.before, other?.before].map((load) => Math.round((load ?? 0) * 10))).toEqual([10, 0])
-  expect([primary?.after, other?.after].map((load) => Math.round((load ?? 0) * 2))).toEqual([1, 1])
+  const [first, other] = plan.servers
+  expect([first?.before, other?.before].map((load) => Math.round((load ?? 0) * 10))).toEqual([10, 0])
+  expect([first?.after, other?.after].map((load) => Math.round((load ?? 0) * 2))).toEqual([1, 1])
   expect(plan.moves.length).toBeGreaterThan(1)
   for (const { tenant, source, target, bytes } of plan.moves) {
     expect(slugs).toContain(tenant)
@@ -267,6 +267,13 @@ test('load that only one server has is spread by a plan, while tenants of each s
     expect(bytes).toBeGreaterThan(2000 * 400)
     expect(bytes).toBeLessThan(2000 * 400 * 3)
   }
+  const { second: there, primary } = config().servers ?? {}
+  const large = { second: { ...there }, primary: { ...primary, weight: 1_000 } }
+  const heavy = await installation.another('rls', { ...config(), servers: large })
+  expect(await heavy.servers.planRebalance(bySize)).toMatchObject({
+    moves: [],
+    servers: [{ weight: 1_000 }, { weight: 1 }],
+  })
   const movers = plan.moves.map(({ tenant }) => tenant)
   const writers = movers.map(writeTo)
   const report = await tenancy.servers.rebalance(plan)

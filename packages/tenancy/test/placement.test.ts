@@ -14,6 +14,7 @@ const candidates = fc.uniqueArray(
     region: fc.constantFrom(undefined, ...regions),
     labels: fc.subarray([...labels]),
     private: fc.boolean(),
+    weight: fc.constantFrom(0.5, 1, 2),
     caps: fc.record({
       databases: cap,
       sharedDatabases: cap,
@@ -46,9 +47,9 @@ function placesFor(all: readonly Candidate[], wish: Wish): Possible[] {
     .filter(({ private: closed }) => !closed || wish.servers.length > 0)
     .filter(({ region }) => wish.regions.every((wanted) => wanted === region))
     .filter((candidate) => wish.labels.every((label) => candidate.labels.includes(label)))
-    .flatMap(({ server, caps, shared, silos }): Possible[] => {
+    .flatMap(({ server, weight, caps, shared, silos }): Possible[] => {
       if (wish.strategy === 'database') {
-        const place = { server, sharedDatabaseId: null, load: silos / caps.databases, tenants: 0 }
+        const place = { server, sharedDatabaseId: null, load: silos / (weight * caps.databases), tenants: 0 }
         return silos < caps.databases ? [place] : []
       }
       const perDatabase = wish.strategy === 'rls' ? caps.rowTenantsPerDatabase : caps.schemasPerDatabase
@@ -57,7 +58,7 @@ function placesFor(all: readonly Candidate[], wish: Wish): Possible[] {
         tenants: wish.strategy === 'rls' ? rowTenants : schemaTenants,
       }))
       const sum = filled.reduce((total, { tenants }) => total + tenants, 0)
-      const load = sum / (perDatabase * caps.sharedDatabases)
+      const load = sum / (weight * perDatabase * caps.sharedDatabases)
       const open = filled
         .filter(({ tenants }) => tenants < perDatabase)
         .map(({ id, tenants }) => ({ server, sharedDatabaseId: id, load, tenants }))
@@ -87,8 +88,32 @@ test('a tenant goes to the least loaded place that no rule excludes, and is refu
   )
 })
 
+test.each(strategies)('new tenants come to servers in proportion to their weights: %s', (strategy) => {
+  const caps = { databases: 1_000, sharedDatabases: 10, rowTenantsPerDatabase: 100, schemasPerDatabase: 100 }
+  const wish = { strategy, servers: [], regions: [], labels: [] }
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(0.5, 1, 2, 3, 7), { minLength: 2, maxLength: 4 }), (weights) => {
+      const tenants = weights.map(() => 0)
+      for (let count = 0; count < 60; count += 1) {
+        const all = weights.map((weight, at): Candidate => {
+          const here = tenants[at] ?? 0
+          const shared = [{ id: `d${at}`, rowTenants: here, schemaTenants: here }]
+          return { server: `s${at}`, labels: [], private: false, weight, caps, silos: here, shared }
+        })
+        const at = Number(choosePlace(all, wish).server.slice(1))
+        tenants[at] = (tenants[at] ?? 0) + 1
+      }
+      const carried = weights.map((weight, at) => (tenants[at] ?? 0) / weight)
+      // One tenant is all that may be between the ways of dividing them.
+      for (const [at, weight] of weights.entries()) {
+        expect((carried[at] ?? 0) - Math.min(...carried)).toBeLessThanOrEqual(1 / weight + 1e-9)
+      }
+    }),
+  )
+})
+
 test('a refusal names for every server the rule that excluded it', () => {
-  const plain = { labels: [], private: false, silos: 0, shared: [] }
+  const plain = { labels: [], private: false, weight: 1, silos: 0, shared: [] }
   const caps = { databases: 1, sharedDatabases: 1, rowTenantsPerDatabase: 1, schemasPerDatabase: 1 }
   const full = { ...plain, caps, silos: 1, shared: [{ id: 'x', rowTenants: 1, schemaTenants: 1 }] }
   const all: Candidate[] = [

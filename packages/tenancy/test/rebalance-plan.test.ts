@@ -95,6 +95,31 @@ function loadOf({ databases, tenants }: Balanced, { name, rest, capacity }: Bala
   return (own + others) / capacity
 }
 
+/** Servers with one database each and room for everybody, and tenants that may live on all of them. */
+function spreadOver(
+  capacities: readonly number[],
+  loads: readonly number[],
+  strategy: Strategy,
+  homeOf: (index: number) => number,
+): Balanced {
+  const servers = capacities.map((capacity, at) => ({ capacity, name: `s${at}` }))
+  const names = servers.map(({ name }) => name)
+  return {
+    servers: servers.map((server) => ({ ...server, apart: false, siloRoom: 1_000, rest: 0 })),
+    databases: names.map((name) => ({
+      id: `of ${name}`,
+      server: name,
+      room: { rls: 1_000, schema: 1_000 },
+      rest: 0,
+    })),
+    tenants: loads.map((load, index) => {
+      const server = `s${homeOf(index)}`
+      const databaseId = strategy === 'database' ? null : `of ${server}`
+      return { id: `t${index}`, strategy, server, databaseId, bytes: load, load, allowed: names }
+    }),
+  }
+}
+
 describe('a plan that spreads load', () => {
   test('breaks no rule and no cap, and makes no server fuller than the fullest was', () => {
     fc.assert(
@@ -131,6 +156,58 @@ describe('a plan that spreads load', () => {
         expect(spreadLoad(apply(before, moves), everything)).toEqual([])
       }),
       { numRuns: 500 },
+    )
+  })
+
+  test('spreads load in proportion to the weights of servers, within the size of one tenant', () => {
+    const weights = fc.array(fc.constantFrom(0.5, 1, 2, 3, 7), { minLength: 2, maxLength: 4 })
+    const loads = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 60 })
+    fc.assert(
+      fc.property(
+        weights,
+        loads,
+        fc.constantFrom(...strategies),
+        fc.nat(),
+        (capacities, sizes, strategy, seed) => {
+          const before = spreadOver(
+            capacities,
+            sizes,
+            strategy,
+            (index) => (index * (seed + 1)) % capacities.length,
+          )
+          const threshold = 0.05
+          const after = apply(before, spreadLoad(before, { threshold, movesMax: 10_000 }))
+          const total = sizes.reduce((sum, size) => sum + size, 0)
+          const average = total / capacities.reduce((sum, capacity) => sum + capacity, 0)
+          const largest = Math.max(...sizes)
+          for (const full of after.servers) {
+            for (const other of after.servers) {
+              const difference = loadOf(after, full) - loadOf(after, other)
+              if (loadOf(after, full) <= average * (1 + threshold)) continue
+              const one = largest * (1 / full.capacity + 1 / other.capacity)
+              expect(difference).toBeLessThanOrEqual((average * threshold) / 2 + one + 1e-9)
+            }
+          }
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
+  test('moves nobody where load is in proportion to weights already', () => {
+    const weights = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 4 })
+    fc.assert(
+      fc.property(weights, fc.constantFrom(...strategies), (capacities, strategy) => {
+        const homes = capacities.flatMap((capacity, at) => Array.from({ length: capacity * 3 }, () => at))
+        const balancedAlready = spreadOver(
+          capacities,
+          homes.map(() => 4),
+          strategy,
+          (index) => homes[index] ?? 0,
+        )
+        expect(spreadLoad(balancedAlready, { threshold: 0.05, movesMax: 10 })).toEqual([])
+      }),
+      { numRuns: 200 },
     )
   })
 

@@ -88,11 +88,12 @@ function formatTenants({ tenants: { rls, schema, database } }: ServerSummary): s
   return `${count(rls, 'tenant')} as rows, ${count(schema, 'schema')}, ${count(database, 'database')}`
 }
 
-function traitsOf({ region, labels, private: isPrivate }: ServerSummary): string[] {
+function traitsOf({ region, labels, private: isPrivate, weight }: ServerSummary): string[] {
   const traits = [
     ...(region === null ? [] : [`region ${region}`]),
     ...(labels.length === 0 ? [] : [`labels ${labels.join(', ')}`]),
     ...(isPrivate ? ['private'] : []),
+    ...(weight === 1 ? [] : [`weight ${weight}`]),
   ]
   return traits.length === 0 ? [] : [traits.join('; ')]
 }

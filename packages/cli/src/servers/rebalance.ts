@@ -114,11 +114,12 @@ function formatPlan({ moves, servers }: RebalancePlan): string {
         `${tenant} (${strategy}, ${formatBytes(bytes)}, ${percent(load)} of the load)  ` +
         `${place(source.server, source.database)} → ${place(target.server, target.database)}`,
     ),
-    ...servers.map(({ server, before, after }) =>
-      moves.length === 0
-        ? `${server}  ${percent(before)} of the load`
-        : `${server}  ${percent(before)} of the load → ${percent(after)}`,
-    ),
+    ...servers.map(({ server, weight, before, after }) => {
+      const name = weight === 1 ? server : `${server} (weight ${weight})`
+      return moves.length === 0
+        ? `${name}  ${percent(before)} of the load`
+        : `${name}  ${percent(before)} of the load → ${percent(after)}`
+    }),
     moves.length === 0 ? 'Nothing to do.' : `${count(moves.length, 'move')}.`,
   ].join('\n')
 }

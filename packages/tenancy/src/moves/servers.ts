@@ -17,7 +17,6 @@ import type { Workshop } from '../strategies/strategy.ts'
 import type { Strategy } from '../tenant.ts'
 import { type DrainOptions, type LeftTenant, moveEverybody } from './drain.ts'
 import { type DrainPlan, planDrain } from './drain-plan.ts'
-import type { Turns } from './moves.ts'
 import {
   planRebalance,
   type RebalanceLimits,
@@ -28,6 +27,7 @@ import {
 } from './rebalance/rebalance.ts'
 import { removeServer } from './remove-server.ts'
 import { databasesOn, examineServer, type ServerDatabase, type ServerDetails } from './server-details.ts'
+import type { Turns } from './turns.ts'
 
 /** A server of the configuration, and what it is used for. */
 export interface ServerSummary {
@@ -39,6 +39,8 @@ export interface ServerSummary {
   readonly region: string | null
   readonly labels: readonly string[]
   readonly private: boolean
+  /** How much of the load it is to carry, in relation to others. */
+  readonly weight: number
   readonly caps: Readonly<Record<keyof ServerCaps, number>>
   /** How many live there. */
   readonly tenants: Readonly<Record<Strategy, number>>
@@ -194,6 +196,7 @@ async function summarize({ catalog, servers }: Workshop): Promise<ServerSummary[
       region: traits.region ?? null,
       labels: traits.labels,
       private: traits.private,
+      weight: traits.weight,
       caps: traits.caps,
       tenants: counts.get(name) ?? { rls: 0, schema: 0, database: 0 },
     }

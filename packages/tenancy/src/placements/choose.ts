@@ -21,6 +21,8 @@ export interface Candidate {
   readonly draining?: boolean
   /** The tenant has a database of its own there, and is to go elsewhere. @defaultValue false */
   readonly left?: boolean
+  /** How much of the load it is to carry, in relation to others. */
+  readonly weight: number
   readonly caps: ResolvedServer['caps']
   readonly shared: readonly SharedCandidate[]
   /** Databases of one tenant each. */
@@ -52,8 +54,8 @@ export interface Choice {
 }
 
 /**
- * Chooses the least loaded of the servers that no rule excludes: the one of which the smallest part of its cap is used,
- * the first of several; there the shared database with the fewest tenants, or a new one when all are full.
+ * Chooses the least loaded of the servers that no rule excludes: the one of which the smallest part of its cap is used, by its
+ * weight, the first of several; there the shared database with the fewest tenants, or a new one when all are full.
  *
  * @throws QuickScaleError `PLACEMENT_REFUSED`, naming the rule that excluded each server
  * @example
@@ -124,11 +126,11 @@ function chooseShared({ shared, caps }: Candidate, strategy: Strategy): SharedCa
   )
 }
 
-/** The part of the server's cap that is used, 0 to 1. */
-function loadOf({ caps, shared, silos }: Candidate, strategy: Strategy): number {
-  if (strategy === 'database') return silos / caps.databases
+/** The part of the server's cap that is used, 0 to 1, by its weight. */
+function loadOf({ weight, caps, shared, silos }: Candidate, strategy: Strategy): number {
+  if (strategy === 'database') return silos / (weight * caps.databases)
   const tenants = shared.reduce((sum, database) => sum + tenantsIn(database, strategy), 0)
-  return tenants / (caps.sharedDatabases * tenantsPerDatabase(caps, strategy))
+  return tenants / (weight * caps.sharedDatabases * tenantsPerDatabase(caps, strategy))
 }
 
 function tenantsIn(database: SharedCandidate, strategy: Strategy): number {

@@ -17,7 +17,7 @@ export interface Server {
   readonly name: string
   readonly administrator: Administrator
   readonly entrance: Entrance
-  readonly traits: Pick<ResolvedServer, 'region' | 'labels' | 'private' | 'caps'>
+  readonly traits: Pick<ResolvedServer, 'region' | 'labels' | 'private' | 'weight' | 'caps'>
   /** How many databases wait there for tenants to come. */
   readonly warmDatabases: number
 }
@@ -87,6 +87,7 @@ export function createServers(
 export const broughtServerTraits = {
   labels: [],
   private: true,
+  weight: 1,
   caps: { databases: 1, sharedDatabases: 1, rowTenantsPerDatabase: 1, schemasPerDatabase: 1 },
 } as const
 

@@ -144,7 +144,7 @@ function weigh(measured: readonly Measured[], plans: Plans, activityPart: number
     tenants,
     servers: measured.map(({ server, silos }) => ({
       name: server.name,
-      capacity: 1,
+      capacity: server.traits.weight,
       apart: server.traits.private,
       siloRoom: Math.max(0, server.traits.caps.databases - silos),
       rest: staying.get(server.name) ?? 0,
