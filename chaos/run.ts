@@ -38,10 +38,11 @@ export async function runOnce(site: Site, subject: Subject, scenario: Scenario):
     server: to.server,
     rollbackWindowMs: scenario.wish === 'rollback' || scenario.at === 'active' ? windowMs : 0,
   }
-  const clients = startWriters(site, subject)
-  let struckAt = 'nothing'
   const after = await now(site)
   const mover = new MoverProcess({ config: site.moverConfig, key: subject.key, destination })
+  await mover.untilReady()
+  const clients = startWriters(site, subject)
+  let struckAt = 'nothing'
   try {
     const target = { source: from.server, target: to.server }
     struckAt = await withWatch(site, subject.id, from, async (watch) => {

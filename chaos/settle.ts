@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Move } from '@quickscale/tenancy'
-import { MoverProcess } from '../test/support/mover-process.ts'
+import { MoverNotStarted, MoverProcess } from '../test/support/mover-process.ts'
 import type { Scenario } from './scenarios.ts'
 import type { Site, Subject } from './site.ts'
 
@@ -33,7 +33,7 @@ export async function settle(
         return { move, failures }
       await advance(site, subject, move, { wish, byProcess })
     } catch (error) {
-      if (performance.now() > deadline) throw error
+      if (performance.now() > deadline || error instanceof MoverNotStarted) throw error
       failures.push(error instanceof Error ? error.message : String(error))
     }
     await sleep(retryMs)
@@ -56,6 +56,7 @@ async function advance(
   }
   if (byProcess) {
     const mover = new MoverProcess({ config: moverConfig, key, destination: {} })
+    await mover.untilReady()
     mover.order('resume')
     await mover.finish()
     const answer = mover.answerTo('resume')
