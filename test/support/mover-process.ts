@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Destination } from '@quickscale/tenancy'
 
-export type Order = 'start' | 'cancel' | 'rollback' | 'finish' | 'resume' | 'drain'
+export type Order = 'start' | 'cancel' | 'rollback' | 'finish' | 'resume' | 'drain' | 'watch'
 
 /** What a mover process is told when it begins. */
 export interface MoverOrders {
@@ -17,10 +17,17 @@ export interface MoverOrders {
   readonly megabytesMax?: number
 }
 
+/** How long a process may take to begin. */
+const startMs = 60_000
+
+/** A process that takes no orders: nothing that is asked of it will ever happen. */
+export class MoverNotStarted extends Error {}
+
 /** A mover in a process of its own. */
 export class MoverProcess {
   readonly #child: ChildProcess
   readonly #exited: Promise<unknown>
+  readonly #ready = Promise.withResolvers<void>()
   /** What it has said. */
   readonly answers: string[] = []
 
@@ -38,10 +45,24 @@ export class MoverProcess {
       },
     )
     this.#exited = once(this.#child, 'exit')
+    const fail = (why: string) =>
+      this.#ready.reject(new MoverNotStarted(`the process of a mover cannot start: ${why}`))
+    this.#exited.then(
+      () =>
+        fail(
+          `it ended with ${this.#child.signalCode ?? `exit code ${this.#child.exitCode}`}; what it said is above`,
+        ),
+      (error: unknown) => fail(String(error)),
+    )
+    // Who does not wait for it is not told.
+    this.#ready.promise.catch(() => undefined)
     // The order is lost when it has been killed.
     this.#child.stdin?.on('error', () => undefined)
     if (this.#child.stdout !== null) {
-      createInterface({ input: this.#child.stdout }).on('line', (line) => this.answers.push(line))
+      createInterface({ input: this.#child.stdout }).on('line', (line) => {
+        if (line === 'ready') this.#ready.resolve()
+        else this.answers.push(line)
+      })
     }
   }
 
@@ -52,6 +73,19 @@ export class MoverProcess {
   /** Whether it has given something up. */
   get failed(): boolean {
     return this.answers.some((answer) => answer.includes(' failed: '))
+  }
+
+  /** Until it takes orders. @throws MoverNotStarted when it has ended, or is killed because it takes too long */
+  async untilReady(): Promise<void> {
+    const timer = setTimeout(() => {
+      this.#ready.reject(new MoverNotStarted(`the process of a mover has not started within ${startMs} ms`))
+      this.#child.kill('SIGKILL')
+    }, startMs)
+    try {
+      await this.#ready.promise
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   order(order: Order): void {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Tenancy } from '@quickscale/tenancy'
+import type { MoveWatch, Tenancy, WatchOptions } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
@@ -56,6 +56,11 @@ export interface AppOptions {
    * @defaultValue it does, on four at once
    */
   readonly worker?: WorkerOptions | false
+  /**
+   * Whether this process takes up moves of tenants that another process has left behind; see {@link Moves.watch}.
+   * @defaultValue it does when it works on jobs, on four at once, with a quarter of the time
+   */
+  readonly moves?: Pick<WatchOptions, 'copyShare'> | boolean
   /** How much tenants, users and addresses may ask. @defaultValue enough for people, for every plan the same */
   readonly limits?: LimitOptions
   /** Milliseconds that the event loop may be late before requests are refused; 0 for ever. @defaultValue 2000 */
@@ -108,7 +113,23 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       jobs: application.modules.flatMap((module) => module.jobs(services)),
       log: app.log,
     })
+  const { moves = options.worker !== false } = options
+  if (moves !== false) watchMoves(app, tenancy, moves === true ? {} : moves)
   return app
+}
+
+/** What it has taken up others go on with when it ends. */
+function watchMoves(app: FastifyInstance, tenancy: AppOptions['tenancy'], options: WatchOptions): void {
+  let watch: MoveWatch | null = null
+  app.addHook('onReady', async () => {
+    watch = tenancy.moves.watch({
+      ...options,
+      onResumed: ({ id, state }) =>
+        app.log.info({ move: id, state }, 'a move that was left behind was brought on'),
+      onFailed: ({ move, error }) => app.log.warn({ move, err: error }, 'left moves were not brought on'),
+    })
+  })
+  app.addHook('preClose', async () => await watch?.close())
 }
 
 /** Jobs are begun once everything is ready, and ended before anything else is. */

@@ -42,6 +42,7 @@ export type {
 export type { ServerDatabase, ServerDetails, TenantLoad } from './moves/server-details.ts'
 export type { DrainReport, ServerOperations, ServerSummary } from './moves/servers.ts'
 export type { MoveVerification } from './moves/verify.ts'
+export type { MoveWatch, WatchOptions } from './moves/watch.ts'
 export type { BroughtDatabase } from './placements/bring.ts'
 export type { BroughtFailure } from './placements/brought-failures.ts'
 export type { DriftReport, PlaceDrift } from './placements/drift.ts'

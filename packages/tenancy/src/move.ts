@@ -76,6 +76,14 @@ export interface Move {
   readonly progress: MoveProgress
   /** Why it does not go on, when it does not. */
   readonly failure: string | null
+  /** Since when nobody takes it up unasked, because whoever moved the tenant was told to stop; null when that is not so. */
+  readonly stoppedAt: Date | null
+  /** How often it was taken up unasked, since somebody asked for it or the tenant was switched. */
+  readonly attempts: number
+  /** How often it will be at most; one that is switched is taken up until the tenant has arrived. */
+  readonly attemptsLeft: number
+  /** Before that it is not taken up again unasked; null when nothing delays it. */
+  readonly retryAt: Date | null
   readonly createdAt: Date
   readonly switchedAt: Date | null
   /** Until when the way back is open; null before the switch, and when there is none. */

@@ -114,7 +114,7 @@ export async function createTenancy<DB = unknown>(
   const connections = createConnections(config.connections, budgets, servers, (database) =>
     applicationLogin(keyProvider, database),
   )
-  const { moves, hasten, turns } = createMoves(workshop, config.plans)
+  const { moves, hasten, turns, close: closeMoves } = createMoves(workshop, config.plans)
   const routes = new RouteTable(catalog, connections, masterKey, hasten)
   const tenant = (key: string, options: TenantOptions = {}): TenantHandle<DB> => {
     parseTenantKey(key)
@@ -127,6 +127,7 @@ export async function createTenancy<DB = unknown>(
   const close = once(async () => {
     routes.close()
     closeFleet()
+    await closeMoves()
     await refill.close()
     await budgets.close()
     await Promise.all([controlPlane.close(), catalog.close(), servers.close()])

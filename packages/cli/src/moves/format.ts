@@ -31,8 +31,24 @@ export function formatMove(move: Move, slug: string): string {
     ...(move.finishedAt === null ? [] : [`Finished ${formatTime(move.finishedAt)}`]),
     ...(move.request === null ? [] : [`Asked to ${move.request}`]),
     ...(move.failure === null ? [] : [`It failed: ${move.failure}`]),
+    ...attemptsOf(move),
     ...nextSteps(move, slug),
   ].join('\n')
+}
+
+/** Whether a process that watches moves takes it up. */
+function attemptsOf({ stoppedAt, attempts, attemptsLeft, retryAt, finishedAt, state }: Move): string[] {
+  if (finishedAt !== null) return []
+  const arrives = state === 'switched'
+  if (stoppedAt !== null && !arrives) {
+    return [`Stopped ${formatTime(stoppedAt)}: nobody takes it up until quickscale move resume`]
+  }
+  if (attempts === 0) return []
+  const tried = `Taken up by itself ${count(attempts, 'time')}`
+  if (attemptsLeft === 0 && !arrives) {
+    return [`${tried}, and not again: quickscale move resume goes on`]
+  }
+  return [retryAt === null ? tried : `${tried}; again, should it need to be, from ${formatTime(retryAt)}`]
 }
 
 function lockOf({ progress }: Move): string {
@@ -44,7 +60,7 @@ function nextSteps({ state, rollbackUntil }: Move, slug: string): string[] {
     return [
       '',
       `The way back is open until ${formatTime(rollbackUntil)}: quickscale move rollback ${slug}`,
-      `To close it: quickscale move finish ${slug}; once it is over, quickscale move resume does so.`,
+      `To close it: quickscale move finish ${slug}; once it is over, whoever watches moves does so, or quickscale move resume.`,
     ]
   }
   return []

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createTenancy, type Strategy, type Tenancy } from '@quickscale/tenancy'
+import { createTenancy, type Strategy, type Tenancy, type TenancyConfig } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
 import type { FastifyInstance } from 'fastify'
 import { dropInstallation } from '../../../../test/support/drop-installation.ts'
@@ -21,9 +21,9 @@ export interface TestInstallation {
   /** Ends the server and starts another one, as a deployment does; returns it. */
   restart(): Promise<FastifyInstance>
   /** What another process needs to open the same installation. */
-  readonly config: { readonly databaseUrl: string; readonly installation: string; readonly masterKey: string }
+  readonly config: Pick<TenancyConfig, 'databaseUrl' | 'installation' | 'masterKey' | 'migrations' | 'plans'>
   /** A further server of the same application; to be closed before `remove`. */
-  open(): Promise<FastifyInstance>
+  open(further?: Pick<AppOptions, 'moves'>): Promise<FastifyInstance>
   /** Ends the connections and removes the databases and roles. */
   remove(): Promise<void>
 }
@@ -82,12 +82,10 @@ export async function installApplication(
   )
   const masterKey = randomBytes(32).toString('base64')
   const outbox = join(tmpdir(), installation)
+  const { migrations } = application
+  const config = { databaseUrl, installation, masterKey, migrations, plans: { ...plans, only: { strategy } } }
   const tenancy = await createTenancy<TenantTables>({
-    databaseUrl,
-    installation,
-    masterKey,
-    migrations: application.migrations,
-    plans: { ...plans, only: { strategy } },
+    ...config,
     seed: (tenant) => application.seed(tenant),
     connections: { perDatabase: 4, perSilo: 2 },
   })
@@ -112,14 +110,14 @@ export async function installApplication(
     },
     tenancy,
     outbox,
-    config: { databaseUrl, installation, masterKey },
+    config,
     async restart() {
       await app.close()
       app = await buildApp(options)
       return app
     },
-    async open() {
-      const another = await buildApp(options)
+    async open(further = {}) {
+      const another = await buildApp({ ...options, ...further })
       await another.ready()
       return another
     },

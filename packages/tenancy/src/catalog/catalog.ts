@@ -5,6 +5,7 @@ import { limits } from '../limits.ts'
 import { upgradeObjects } from '../sql-files.ts'
 import { CatalogChanges } from './changes.ts'
 import { type Locks, type Named, openLocks } from './locks.ts'
+import { MoverLocks } from './mover-locks.ts'
 import { openPool, unreachable } from './pool.ts'
 import type { CatalogTables } from './tables.ts'
 
@@ -16,6 +17,8 @@ export interface Catalog extends Locks {
   readonly db: Kysely<CatalogTables>
   /** What others change in it. */
   readonly changes: CatalogChanges
+  /** Which moves somebody works on. */
+  readonly movers: MoverLocks
   /** Creates or upgrades the catalog's objects. */
   upgrade(): Promise<void>
 }
@@ -44,13 +47,15 @@ export function openCatalog(url: string, installation: string): Catalog {
   const dialect = new PostgresDialect({ pool: dialectPool })
   const changes = new CatalogChanges(url)
   const locks = openLocks(url, named)
+  const movers = new MoverLocks(url, named)
   return {
     db: new Kysely<CatalogTables>({ dialect }).withSchema('catalog'),
     changes,
+    movers,
     upgrade: () => upgrade(pool),
     ...locks,
     close: async () => {
-      await Promise.all([pool.end(), locks.close(), changes.close()])
+      await Promise.all([pool.end(), locks.close(), movers.close(), changes.close()])
     },
   }
 }

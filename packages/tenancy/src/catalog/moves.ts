@@ -1,6 +1,7 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
 import type { Move, MoveProgress, MoveRequest, MoveState } from '../move.ts'
 import type { Strategy } from '../tenant.ts'
 import { recordAudit } from './audit.ts'
@@ -130,11 +131,19 @@ export async function listDueMoves(db: Database, after: string | null, limit: nu
   return (await query.execute()).map(toMove)
 }
 
-/** Takes a move over: what an earlier holder still does is refused from the next lease on. */
-export async function leaseMove(db: Database, id: string): Promise<HeldMove> {
+/**
+ * Takes a move over: what an earlier holder still does is refused from the next lease on.
+ *
+ * @param asked somebody wants it to go on, whatever was before
+ */
+export async function leaseMove(
+  db: Database,
+  id: string,
+  { asked }: { readonly asked: boolean },
+): Promise<HeldMove> {
   const row = await db
     .updateTable('move')
-    .set(({ eb }) => ({ lease: eb('lease', '+', 1) }))
+    .set(({ eb }) => ({ lease: eb('lease', '+', 1), ...(asked ? untried : {}) }))
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirst()
@@ -156,7 +165,10 @@ export async function reviewMove(
   return row === undefined ? null : await toHeld(db, row)
 }
 
-async function toHeld(db: Database, row: Selectable<CatalogTables['move']>): Promise<HeldMove> {
+/** As if nobody had taken it up unasked, nor stopped it. */
+const untried = { stopped_at: null, attempts: 0, retry_at: null }
+
+export async function toHeld(db: Database, row: Selectable<CatalogTables['move']>): Promise<HeldMove> {
   const databaseOf = async (databaseId: string | null) =>
     databaseId === null ? null : await findDatabaseById(db, databaseId)
   return {
@@ -178,6 +190,10 @@ export interface MoveChange {
   readonly finished?: true
   /** What was asked for is not wanted any more. */
   readonly unasked?: true
+  /** Nobody is to take it up unasked. */
+  readonly stopped?: true
+  /** Somebody else is to take it up, as if this attempt had not been made. */
+  readonly handedOver?: true
 }
 
 /**
@@ -203,10 +219,15 @@ export async function recordMove(
         ? {
             switched_at: sql<Date>`coalesce(switched_at, now())`,
             request: sql<MoveRequest | null>`nullif(request, 'cancel')`,
+            ...untried,
           }
         : {}),
       ...(change.unasked ? { request: null } : {}),
-      ...(change.finished ? { finished_at: sql<Date>`now()`, request: null } : {}),
+      ...(change.stopped ? { stopped_at: sql<Date>`now()` } : {}),
+      ...(change.handedOver ? { attempts: sql<number>`greatest(attempts - 1, 0)`, retry_at: null } : {}),
+      ...(change.finished
+        ? { finished_at: sql<Date>`now()`, request: null, stopped_at: null, retry_at: null }
+        : {}),
     })
     .where('id', '=', id)
     .where('lease', '=', lease)
@@ -312,6 +333,10 @@ export function toMove(row: Selectable<CatalogTables['move']>): Move {
     request: row.request,
     progress: row.progress,
     failure: row.failure,
+    stoppedAt: row.stopped_at,
+    attempts: row.attempts,
+    attemptsLeft: Math.max(0, limits.moveAttemptsMax - row.attempts),
+    retryAt: row.retry_at,
     createdAt: row.created_at,
     switchedAt: row.switched_at,
     rollbackUntil: open ? new Date((row.switched_at?.getTime() ?? 0) + Number(row.window_ms)) : null,

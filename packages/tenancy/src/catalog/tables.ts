@@ -119,6 +119,10 @@ export interface CatalogTables {
     window_ms: ColumnType<string, number, never>
     progress: ColumnType<MoveProgress, never, string>
     failure: Generated<string | null>
+    /** Left where it is on purpose; taken up unasked how often, and not again before; see sql/catalog. */
+    stopped_at: ColumnType<Date | null, never, Date | null>
+    attempts: Generated<number>
+    retry_at: ColumnType<Date | null, never, Date | null>
     created_at: CreatedAt
     switched_at: ColumnType<Date | null, never, Date>
     finished_at: ColumnType<Date | null, never, Date>

@@ -24,7 +24,7 @@ import { followState, removeStream } from './steps.ts'
 
 /** @throws QuickScaleError `MOVE_NOT_ABANDONED`, `MOVE_TAKEN_OVER` */
 export async function abandonMove(workshop: Workshop, id: string): Promise<void> {
-  const held = await leaseMove(workshop.catalog.db, id)
+  const held = await leaseMove(workshop.catalog.db, id, { asked: true })
   const [surviving, gone] = await findSurvivor(workshop, held)
   const end = endOf(held, surviving)
   await evictEarlierHolder(workshop.servers, held, end.place.database.server)

@@ -8,8 +8,9 @@ import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
 import { driveToArrival } from './arrival.ts'
 import type { DriveOptions } from './drive.ts'
-import type { Turns } from './moves.ts'
-import { type Destination, recordPlan } from './plan.ts'
+import { moveTo } from './move-to.ts'
+import type { Destination } from './plan.ts'
+import type { Turns } from './turns.ts'
 
 /** How the move goes, when the plan needs one. */
 export type PlanChangeOptions = DriveOptions & Pick<Destination, 'rollbackWindowMs' | 'server'>
@@ -77,7 +78,8 @@ async function changePlan(
     throw error
   })
   if (tenant !== null) return { tenant, move: null }
-  const { id: moveId } = await recordPlan(workshop, plans, id, { ...options, plan })
-  const move = await turns(() => driveToArrival(workshop, moveId, options))
+  const move = await moveTo(workshop, plans, id, { ...options, plan }, (moveId) =>
+    turns(() => driveToArrival(workshop, moveId, options)),
+  )
   return { tenant: await requireTenant({ id }), move }
 }

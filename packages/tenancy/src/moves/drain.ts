@@ -24,8 +24,9 @@ import type { Strategy } from '../tenant.ts'
 import { driveToArrival } from './arrival.ts'
 import { type DriveOptions, driveMove } from './drive.ts'
 import { inLanes } from './lanes.ts'
-import { isDue, type Turns } from './moves.ts'
-import { recordPlan } from './plan.ts'
+import { moveTo } from './move-to.ts'
+import { isDue } from './moves.ts'
+import type { Turns } from './turns.ts'
 
 /** How far a drain is. */
 export interface DrainProgress {
@@ -163,11 +164,10 @@ class Drain {
     }
     assertMovable(server, plans, tenant)
     const { rollbackWindowMs = 0 } = this.#work.options
-    await turns(async () => {
-      const directions = { to: tenant.strategy, rollbackWindowMs, from: { server: server.name } }
-      const { id: move } = await recordPlan(workshop, plans, id, directions)
-      await driveToArrival(workshop, move, drive)
-    })
+    const directions = { to: tenant.strategy, rollbackWindowMs, from: { server: server.name } }
+    await turns(() =>
+      moveTo(workshop, plans, id, directions, (move) => driveToArrival(workshop, move, drive)),
+    )
   }
 
   /** Moves whose tenant has left, or comes back, and that have something to do. One that cannot be finished is reported. */

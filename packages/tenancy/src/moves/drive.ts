@@ -32,8 +32,14 @@ import { compareArrived } from './verify.ts'
 
 /** How a move is worked on. */
 export interface DriveOptions {
-  /** Stops the work where it is; the move can be resumed. */
+  /** Stops the work where it is, until somebody asks for it again: nobody takes it up by itself. */
   readonly signal?: AbortSignal
+  /**
+   * What `signal` stops another process takes up, at once, if one {@link Moves.watch | watches}: this one is about to end.
+   *
+   * @defaultValue false
+   */
+  readonly handOver?: boolean
   /**
    * Part of the time that copies, comparisons and removals use, 0 to 1: less of it disturbs others less. Less is used while small writes
    * take longer than before.
@@ -72,11 +78,54 @@ const steps: Partial<Record<MoveState, Step>> = {
  *   would not fit
  */
 export async function driveMove(workshop: Workshop, id: string, options: DriveOptions = {}): Promise<Move> {
+  const { db, movers } = workshop.catalog
+  return await movers.holding(id, async () =>
+    driveLeased(workshop, await leaseMove(db, id, { asked: true }), options),
+  )
+}
+
+/** The same of a move that was taken over. @throws QuickScaleError the same */
+export async function driveLeased(
+  workshop: Workshop,
+  leased: HeldMove,
+  options: DriveOptions,
+): Promise<Move> {
+  let held = leased
+  try {
+    return await driveOn(workshop, leased, options, (latest) => {
+      held = latest
+    })
+  } catch (error) {
+    if (options.signal?.aborted) await putDown(workshop, held, options)
+    throw error
+  }
+}
+
+/** Says of a move that was stopped who is to go on with it. */
+async function putDown(workshop: Workshop, held: HeldMove, { handOver }: DriveOptions): Promise<void> {
+  try {
+    // Whether it was switched counts more than what the catalog has heard.
+    const settled = isBeforeSwitch(held) ? await settleState(workshop, held, {}) : held
+    await recordMove(workshop.catalog.db, settled, handOver ? { handedOver: true } : { stopped: true })
+  } catch (error) {
+    // Somebody else works on it by now.
+    if (!(error instanceof QuickScaleError && error.code === 'MOVE_TAKEN_OVER')) throw error
+  }
+}
+
+async function driveOn(
+  workshop: Workshop,
+  leased: HeldMove,
+  options: DriveOptions,
+  onHeld: (held: HeldMove) => void,
+): Promise<Move> {
   const { db } = workshop.catalog
+  const { id } = leased
   let refusal: unknown = null
-  let held: HeldMove | null = await settleState(workshop, await leaseMove(db, id), options)
+  let held: HeldMove | null = await settleState(workshop, leased, options)
   for (const attempts: Attempts = { failures: 0, restarts: 0 }; held !== null; ) {
     const current: HeldMove = held
+    onHeld(current)
     const step = steps[current.state]
     if (step === undefined) break
     try {
@@ -88,7 +137,7 @@ export async function driveMove(workshop: Workshop, id: string, options: DriveOp
       attempts.failures += 1
       refusal = (await recover(workshop, current, error, attempts)) ?? refusal
       options.signal?.throwIfAborted()
-      held = await settleState(workshop, await leaseMove(db, id), options)
+      held = await settleState(workshop, await leaseMove(db, id, { asked: false }), options)
     }
   }
   if (refusal !== null) throw refusal

@@ -8,8 +8,11 @@ import type { Workshop } from '../strategies/strategy.ts'
 import { abandonMove } from './abandon.ts'
 import { driveToArrival } from './arrival.ts'
 import { type DriveOptions, driveMove } from './drive.ts'
-import { type Destination, type MovePlan, planMove, recordPlan } from './plan.ts'
+import { moveTo } from './move-to.ts'
+import { type Destination, type MovePlan, planMove } from './plan.ts'
+import { createTurns, type Turns } from './turns.ts'
 import { type MoveVerification, verifyMove } from './verify.ts'
+import { type MoveWatch, Watch, type WatchOptions } from './watch.ts'
 
 /** What a resumption has done. */
 export interface ResumeReport {
@@ -31,7 +34,7 @@ export interface Moves {
   plan(key: string, destination: Destination): Promise<MovePlan>
   /**
    * Moves a tenant, and settles when it lives at its destination. Its work goes on meanwhile; for some milliseconds its
-   * statements wait. When this process ends before, `resume()` goes on.
+   * statements wait. When this process ends before, another one that watches goes on, or `resume()`.
    *
    * @throws QuickScaleError `MOVE_REFUSED` with all that is in the way, `MOVE_STALLED`, `MOVE_CANCELLED`, `MOVE_TAKEN_OVER`,
    *   and what {@link Moves.plan} throws
@@ -71,7 +74,18 @@ export interface Moves {
    * const { differences } = await tenancy.moves.verify('acme') // []
    */
   verify(key: string, options?: Pick<DriveOptions, 'signal'>): Promise<MoveVerification>
-  /** Goes on with what was interrupted, and finishes moves whose way back is over. */
+  /**
+   * Takes up by itself, as long as it is open, what another process has left behind, and finishes moves whose way back is over. Of any number of
+   * processes that watch one goes on with a move; none of them touches one that a living process works on, or that was stopped by its `signal`. One that
+   * cannot be brought on is tried again after 5 seconds, and after pauses that double, eight times in all; a tenant that
+   * was switched and has not arrived is never given up. `tenancy.close()` closes it too.
+   *
+   * @example
+   * const watch = tenancy.moves.watch({ onFailed: ({ move, error }) => console.warn(move, error) })
+   * process.once('SIGTERM', () => watch.close())
+   */
+  watch(options?: WatchOptions): MoveWatch
+  /** Goes on with what was interrupted, by whatever, and finishes moves whose way back is over; takes over what others work on. */
   resume(options?: DriveOptions): Promise<ResumeReport>
 }
 
@@ -82,11 +96,14 @@ export interface MovesInside {
   hasten(tenantId: string): void
   /** All moves of this process wait for their turn here. */
   readonly turns: Turns
+  /** Closes what watches. */
+  close(): Promise<void>
 }
 
 export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
-  const { db } = workshop.catalog
+  const { db, movers } = workshop.catalog
   const turns = createTurns(limits.movesConcurrency)
+  const watches: Watch[] = []
   const get = async (key: string): Promise<Move> => {
     const read = parseTenantKey(key)
     const byId = 'id' in read ? await findMove(db, read.id) : null
@@ -113,10 +130,8 @@ export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
   }
   const moves: Moves = {
     plan: (key, destination) => planMove(workshop, plans, key, destination),
-    start: async (key, options) => {
-      const { id } = await recordPlan(workshop, plans, key, options)
-      return await turns(() => driveToArrival(workshop, id, options))
-    },
+    start: async (key, options) =>
+      await moveTo(workshop, plans, key, options, (id) => turns(() => driveToArrival(workshop, id, options))),
     get,
     list: async ({ tenant, unfinished, limit = 100 } = {}) => {
       const found = tenant === undefined ? undefined : await findTenant(db, parseTenantKey(tenant))
@@ -134,13 +149,22 @@ export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
       const move = await get(key)
       if (isFinished(move))
         throw new QuickScaleError('MOVE_OVER', { move: move.id, request: 'abandon', state: move.state })
-      await abandonMove(workshop, move.id)
+      await movers.holding(move.id, () => abandonMove(workshop, move.id))
       return await get(move.id)
     },
-    verify: async (key, { signal } = {}) => await verifyMove(workshop, await get(key), signal),
+    verify: async (key, { signal } = {}) => {
+      const move = await get(key)
+      return await movers.holding(move.id, () => verifyMove(workshop, move, signal))
+    },
+    watch: (options = {}) => {
+      const watch = new Watch(workshop, turns, options)
+      watches.push(watch)
+      return watch
+    },
     resume: (options = {}) => resumeMoves(workshop, turns, options),
   }
-  return { moves, hasten: createHasten(workshop), turns }
+  const close = async () => void (await Promise.all(watches.map((watch) => watch.close())))
+  return { moves, hasten: createHasten(workshop), turns, close }
 }
 
 function createHasten(workshop: Workshop): MovesInside['hasten'] {
@@ -153,26 +177,6 @@ function createHasten(workshop: Workshop): MovesInside['hasten'] {
       // Who waits is told in the end; the move itself records what is wrong with it.
       .catch(() => undefined)
       .finally(() => hastened.delete(tenantId))
-  }
-}
-
-/** Runs work when it is its turn. */
-export type Turns = <T>(work: () => Promise<T>) => Promise<T>
-
-/** Lets so many pieces of work run at the same time; the others wait. */
-function createTurns(count: number): Turns {
-  let free = count
-  const waiting: (() => void)[] = []
-  return async (work) => {
-    if (free > 0) free -= 1
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) free += 1
-      else next()
-    }
   }
 }
 

@@ -58,12 +58,18 @@ export async function planMove(
   )
 }
 
-/** Plans and records. @throws QuickScaleError the same, and `MOVE_REFUSED` with all that is in the way */
+/**
+ * Plans and records.
+ *
+ * @param id the move is to have
+ * @throws QuickScaleError the same, and `MOVE_REFUSED` with all that is in the way
+ */
 export async function recordPlan(
   workshop: Workshop,
   plans: Plans,
   key: string,
   destination: Directions,
+  id: string,
 ): Promise<Move> {
   return await withTenantLocked(workshop, key, { apart: true }, async (tenant) => {
     const { obstacles } = await examine(workshop, plans, tenant, destination)
@@ -82,7 +88,7 @@ export async function recordPlan(
         limits.rollbackWindowMsMax,
       )
       return await insertMove(transaction, {
-        id: crypto.randomUUID(),
+        id,
         tenantId: tenant.id,
         plan: destination.plan ?? null,
         epoch: here.epoch,

@@ -40,7 +40,7 @@ export async function verifyMove(
     throw new QuickScaleError('MOVE_OVER', { move: id, request: 'verify', state })
   }
   assertOpen(move)
-  const held = await leaseMove(db, move.id)
+  const held = await leaseMove(db, move.id, { asked: false })
   assertOpen(held)
   try {
     return await compareArrived(workshop, held, limits.moveShare, signal)

@@ -143,7 +143,11 @@ function isOnItsWay({ state }: Move): boolean {
 
 async function changePlan({ tenancy, options, closing: signal }: Settling, tenantId: string, plan: string) {
   const rollbackWindowMs = options.rollbackMinutes * 60_000
-  const { move } = await tenancy.tenants.changePlan(tenantId, plan, { rollbackWindowMs, signal })
+  const { move } = await tenancy.tenants.changePlan(tenantId, plan, {
+    rollbackWindowMs,
+    signal,
+    handOver: true,
+  })
   return move?.rollbackUntil ?? null
 }
 
@@ -153,10 +157,10 @@ async function endEarlierMove(settling: Settling, move: Move): Promise<void> {
   const { id, state, tenantId, plan } = move
   // A move of an operator's, for a reason of their own.
   if (plan === null) return
-  if (isOnItsWay(move)) await tenancy.moves.cancel(id, { signal })
+  if (isOnItsWay(move)) await tenancy.moves.cancel(id, { signal, handOver: true })
   if (state === 'switched') await changePlan(settling, tenantId, plan)
   if (state === 'switched' || state === 'active' || state === 'purging') {
-    await tenancy.moves.finish(id, { signal })
+    await tenancy.moves.finish(id, { signal, handOver: true })
   }
 }
 
@@ -165,7 +169,7 @@ async function closeWayBack(
   { id, rollbackUntil }: Move,
 ): Promise<Date | null> {
   if (rollbackUntil !== null && rollbackUntil > new Date()) return rollbackUntil
-  await tenancy.moves.finish(id, { signal: closing })
+  await tenancy.moves.finish(id, { signal: closing, handOver: true })
   return null
 }
 

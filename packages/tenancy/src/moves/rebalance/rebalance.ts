@@ -7,8 +7,8 @@ import type { Strategy } from '../../tenant.ts'
 import { driveToArrival } from '../arrival.ts'
 import type { DriveOptions } from '../drive.ts'
 import { inLanes } from '../lanes.ts'
-import type { Turns } from '../moves.ts'
-import { recordPlan } from '../plan.ts'
+import { moveTo } from '../move-to.ts'
+import type { Turns } from '../turns.ts'
 import { type SpreadMove, spreadLoad } from './spread.ts'
 import { type Survey, surveyLoad, type WeighedTenant } from './survey.ts'
 
@@ -43,7 +43,13 @@ export interface RebalanceMove {
 export interface RebalancePlan {
   readonly moves: readonly RebalanceMove[]
   /** Each server's part of the load of all of them, 0 to 1, before and after; those that are drained are left out. */
-  readonly servers: readonly { readonly server: string; readonly before: number; readonly after: number }[]
+  readonly servers: readonly {
+    readonly server: string
+    /** How much it is to carry, in relation to the others. */
+    readonly weight: number
+    readonly before: number
+    readonly after: number
+  }[]
 }
 
 /** What came of a plan. */
@@ -106,8 +112,9 @@ function describe({ balanced, tenants, databaseNames }: Survey, moves: readonly 
       }),
     ]
   })
-  const servers = balanced.servers.map(({ name }) => ({
+  const servers = balanced.servers.map(({ name, capacity }) => ({
     server: name,
+    weight: capacity,
     before: before.get(name) ?? 0,
     after: loads.get(name) ?? 0,
   }))
@@ -155,16 +162,19 @@ export async function rebalance(
         await assertHeld()
         const { tenant, tenantId, strategy, source, target } = planned
         try {
-          await turns(async () => {
-            const { id } = await recordPlan(workshop, plans, tenantId, {
-              to: strategy,
-              rollbackWindowMs,
-              server: target.server,
-              from: source,
-              ...(target.database === null ? {} : { database: target.database }),
-            })
-            await driveToArrival(workshop, id, { ...drive, onProgress: (move) => tell(tenant, move) })
-          })
+          const directions = {
+            to: strategy,
+            rollbackWindowMs,
+            server: target.server,
+            from: source,
+            ...(target.database === null ? {} : { database: target.database }),
+          }
+          const onProgress = (move: Pick<Move, 'id' | 'state' | 'progress'>) => tell(tenant, move)
+          await turns(() =>
+            moveTo(workshop, plans, tenantId, directions, (id) =>
+              driveToArrival(workshop, id, { ...drive, onProgress }),
+            ),
+          )
         } catch (error) {
           drive.signal?.throwIfAborted()
           if (isFull(error)) full.push({ planned, error })

@@ -1,0 +1,67 @@
+import { type Kysely, type RawBuilder, sql } from 'kysely'
+import { limits } from '../limits.ts'
+import { type HeldMove, toHeld } from './moves.ts'
+import type { CatalogTables } from './tables.ts'
+
+type Database = Kysely<CatalogTables>
+
+/**
+ * What is to be taken up unasked, if nobody works on it: there is something to do, nobody has stopped it, and it was not tried in vain too
+ * often, or a moment ago. A tenant between two places waits for its next one, whatever was said of its move before.
+ */
+const left: RawBuilder<boolean> = sql<boolean>`(
+  finished_at is null
+  and (state <> 'active' or request is not null
+       or coalesce(switched_at + window_ms * interval '1 millisecond', now()) <= now())
+  and (state = 'switched' or (stopped_at is null and attempts < ${limits.moveAttemptsMax}))
+  and coalesce(retry_at <= now(), true))`
+
+/** Some of the moves that nobody may be working on, tenants between two places first. */
+export async function listLeftMoves(db: Database, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('move')
+    .select('id')
+    .where(left)
+    // Those that somebody works on are among them, and must not hide the others.
+    .orderBy(sql`state <> 'switched', random()`)
+    .limit(limit)
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
+/** Takes a move over that is still to be taken up. @returns null when it is not any more */
+export async function leaseLeftMove(db: Database, id: string): Promise<HeldMove | null> {
+  const row = await db
+    .updateTable('move')
+    .set({
+      lease: sql<number>`lease + 1`,
+      attempts: sql<number>`attempts + 1`,
+      retry_at: retryAfter(sql`attempts`),
+    })
+    .where('id', '=', id)
+    .where(left)
+    .returningAll()
+    .executeTakeFirst()
+  return row === undefined ? null : await toHeld(db, row)
+}
+
+/** Writes down why it was in vain, unless somebody has taken the move over meanwhile. @param why null when the move itself says so */
+export async function noteVainAttempt(
+  db: Database,
+  { id, attempts }: Pick<HeldMove, 'id' | 'attempts'>,
+  why: string | null,
+): Promise<void> {
+  await db
+    .updateTable('move')
+    .set({ retry_at: retryAfter(sql`attempts - 1`), ...(why === null ? {} : { failure: why }) })
+    .where('id', '=', id)
+    .where('attempts', '=', attempts)
+    .where('finished_at', 'is', null)
+    .execute()
+}
+
+/** The pause doubles with each attempt. */
+function retryAfter(attempts: RawBuilder<unknown>): RawBuilder<Date> {
+  const { moveRetryMs, moveRetryMsMax } = limits
+  return sql<Date>`now() + least(${moveRetryMs} * 2 ^ least(${attempts}, 30), ${moveRetryMsMax}) * interval '1 millisecond'`
+}

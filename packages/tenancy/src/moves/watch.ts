@@ -1,0 +1,113 @@
+/**
+ * Takes up moves whose process is gone. Every process may watch: which of them goes on with a move is decided by a lock, and what
+ * an earlier holder might still do by the lease, as ever. How often it was tried is written down before it is: a move that ends
+ * each process that touches it is left alone in the end too.
+ */
+import { leaseLeftMove, listLeftMoves, noteVainAttempt } from '../catalog/left-moves.ts'
+import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { Move } from '../move.ts'
+import { pause } from '../pause.ts'
+import type { Workshop } from '../strategies/strategy.ts'
+import { type DriveOptions, driveLeased } from './drive.ts'
+import type { Turns } from './turns.ts'
+
+/** How moves are watched. */
+export interface WatchOptions extends Pick<DriveOptions, 'copyShare'> {
+  /** Called when a move that was taken up is where it was to be, or waits with its way back open. */
+  onResumed?(move: Move): void
+  /** Called when one could not be brought on, or moves could not be looked for; that is tried again. */
+  onFailed?(failure: { readonly move: string | null; readonly error: unknown }): void
+}
+
+/** A watch over the moves of an installation. */
+export interface MoveWatch {
+  /**
+   * Takes up no further move, and leaves those that it has taken up to other processes. Repeatable.
+   */
+  close(): Promise<void>
+}
+
+/** Looks for left moves every second, until it is closed. */
+export class Watch implements MoveWatch {
+  readonly #workshop: Workshop
+  readonly #turns: Turns
+  readonly #options: WatchOptions
+  readonly #closing = new AbortController()
+  readonly #working = new Set<Promise<void>>()
+  readonly #looking: Promise<void>
+
+  constructor(workshop: Workshop, turns: Turns, options: WatchOptions) {
+    this.#workshop = workshop
+    this.#turns = turns
+    this.#options = options
+    this.#looking = this.#keepLooking()
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#looking
+    await Promise.all(this.#working)
+  }
+
+  async #keepLooking(): Promise<void> {
+    const { signal } = this.#closing
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        await this.#look()
+        failures = 0
+      } catch (error) {
+        failures += 1
+        if (!signal.aborted) this.#options.onFailed?.({ move: null, error })
+      }
+      await pause(Math.min(limits.moveWatchMs * 2 ** failures, limits.moveWatchMsMax), signal)
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { catalog } = this.#workshop
+    for (const id of await listLeftMoves(catalog.db, limits.movesWatchedMax)) {
+      if (this.#closing.signal.aborted) return
+      const leave = await catalog.movers.takeIfFree(id)
+      if (leave === null) continue
+      const working = this.#turns.ifFree(() => this.#goOn(id))
+      if (working === null) return await leave()
+      const done = working.finally(leave).finally(() => this.#working.delete(done))
+      this.#working.add(done)
+    }
+  }
+
+  async #goOn(id: string): Promise<void> {
+    const { copyShare, onResumed, onFailed } = this.#options
+    const { signal } = this.#closing
+    const { db } = this.#workshop.catalog
+    let attempts: number | null = null
+    try {
+      const leased = await leaseLeftMove(db, id)
+      if (leased === null) return
+      attempts = leased.attempts
+      const drive = { signal, handOver: true, ...(copyShare === undefined ? {} : { copyShare }) }
+      onResumed?.(await driveLeased(this.#workshop, leased, drive))
+    } catch (error) {
+      if (signal.aborted || isTakenOver(error)) return
+      onFailed?.({ move: id, error })
+      if (attempts !== null) await this.#noteVainAttempt(id, attempts, error)
+    }
+  }
+
+  async #noteVainAttempt(id: string, attempts: number, error: unknown): Promise<void> {
+    const isNoted = error instanceof QuickScaleError && error.code === 'MOVE_STALLED'
+    const why = error instanceof Error ? error.message : String(error)
+    try {
+      await noteVainAttempt(this.#workshop.catalog.db, { id, attempts }, isNoted ? null : why)
+    } catch (unwritten) {
+      // When it is tried again was written down before.
+      this.#options.onFailed?.({ move: id, error: unwritten })
+    }
+  }
+}
+
+/** Somebody was asked for something else. */
+function isTakenOver(error: unknown): boolean {
+  return error instanceof QuickScaleError && error.code === 'MOVE_TAKEN_OVER'
+}
