@@ -128,6 +128,19 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
     expect(await tenants.update('two', { parent: null })).toMatchObject({ parentId: null })
   })
 
+  test('makes no two tenants parents of each other, though both get one at the same time', async () => {
+    const { tenants } = installation.tenancy
+    for (let time = 0; time < 5; time += 1) {
+      const outcomes = await Promise.allSettled([
+        tenants.update('one', { parent: 'two' }),
+        tenants.update('two', { parent: 'one' }),
+      ])
+      const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+      expect(refused).toMatchObject([{ code: 'TENANT_INVALID' }])
+      for (const slug of ['one', 'two']) await tenants.update(slug, { parent: null })
+    }
+  })
+
   /** From version 17 on tenants move. */
   const canMove = async () => {
     const { rows } = await installation.inCatalog(

@@ -119,6 +119,11 @@ export async function listChildren(db: Kysely<CatalogTables>, id: string): Promi
   return rows.map((row) => row.slug)
 }
 
+/** Nobody else gives a tenant a parent until the transaction ends: two that are asked at once would not see each other. */
+export async function holdTree(db: Kysely<CatalogTables>): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended('quickscale tree', 0))`.execute(db)
+}
+
 /** Whether a tenant is another one, or somewhere below it. */
 export async function isWithin(db: Kysely<CatalogTables>, id: string, ancestorId: string): Promise<boolean> {
   const { rows } = await sql<{ within: boolean }>`

@@ -1,6 +1,9 @@
+import type { Kysely } from 'kysely'
 import { recordAudit } from '../catalog/audit.ts'
+import type { CatalogTables } from '../catalog/tables.ts'
 import {
   findTenant,
+  holdTree,
   isWithin,
   parseName,
   parseSlug,
@@ -73,6 +76,10 @@ async function change(
     const changes = differences(tenant, await read(tenant))
     if (Object.keys(changes).length === 0) return tenant
     return await workshop.catalog.db.transaction().execute(async (db) => {
+      if (changes.parentId != null) {
+        await holdTree(db)
+        await assertNotWithin(db, changes.parentId, tenant.id)
+      }
       const updated = await updateTenant(db, tenant.id, changes)
       const before = { slug: tenant.slug, name: tenant.name, plan: tenant.plan, parentId: tenant.parentId }
       await recordAudit(db, { action, tenantId: tenant.id, details: { before, changes } })
@@ -131,7 +138,10 @@ async function readParent(
   const { db } = workshop.catalog
   const found = await findTenant(db, parseTenantKey(parent))
   if (found === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: parent })
-  if (await isWithin(db, found.id, tenant.id))
-    throw new QuickScaleError('TENANT_INVALID', { field: 'parent' })
+  await assertNotWithin(db, found.id, tenant.id)
   return { parentId: found.id }
+}
+
+async function assertNotWithin(db: Kysely<CatalogTables>, parentId: string, tenantId: string): Promise<void> {
+  if (await isWithin(db, parentId, tenantId)) throw new QuickScaleError('TENANT_INVALID', { field: 'parent' })
 }
