@@ -60,6 +60,8 @@ const pairs: readonly (readonly [Strategy, Strategy])[] = [
   ['schema', 'database'],
   ['database', 'rls'],
 ]
+/** Where a small tenant goes, one after the other: every pair has its turn. The next tenant goes round then, so that none grows. */
+const circle = ['schema', 'database', 'rls', 'database', 'rls'] as const
 const aroundMs = 1_000
 const warmUpMs = 5_000
 const calmMs = 10_000
@@ -68,7 +70,7 @@ const smallRows = 1_000
 /** Measures, prints nothing, and leaves nothing on the server. */
 export async function runMoveBench(server: RunServer, options: MoveBenchOptions): Promise<MoveReport> {
   const machine = await describeMachine(server)
-  const counts = { rls: 3, schema: 0, database: 1 }
+  const counts = { rls: 2 + Math.ceil(options.cutovers / circle.length), schema: 0, database: 1 }
   const installation = await install(server.url, counts, () => undefined, { waitMs: 30_000 })
   const mover = await Mover.open(installation.config)
   try {
@@ -82,8 +84,9 @@ export async function runMoveBench(server: RunServer, options: MoveBenchOptions)
 /** The tenants of a run. */
 interface Cast {
   readonly large: BenchTenant
-  readonly small: BenchTenant
   readonly neighbour: BenchTenant
+  /** As many as it takes. */
+  readonly small: readonly BenchTenant[]
 }
 
 /** What is gathered while tenants move. */
@@ -94,12 +97,15 @@ interface Gathered {
 }
 
 async function measure(installation: BenchInstallation, mover: Mover, options: MoveBenchOptions) {
-  const [large, small, neighbour] = installation.tenants.rls as [BenchTenant, BenchTenant, BenchTenant]
-  const bare = await prepareRows(installation, { large, small, neighbour }, options.rows)
+  const [large, neighbour, ...small] = installation.tenants.rls
+  const [first] = small
+  if (large === undefined || neighbour === undefined || first === undefined)
+    throw new RangeError('this takes three tenants')
+  const bare = await prepareRows(installation, { large, neighbour, small }, options.rows)
   options.onProgress(`moving ${options.rows} rows beside nobody`)
   const alone = await mover.move({ slug: large.slug, to: 'database', copyShare: 1 })
   const others = new OpenLoop(installation.tenancy, neighbour.slug, options.perSecond)
-  const calm = new OpenLoop(installation.tenancy, small.slug, options.perSecond)
+  const calm = new OpenLoop(installation.tenancy, first.slug, options.perSecond)
   // Connections, plans and what the rows have left to be written.
   await sleep(warmUpMs)
   const warmed = others.writes.length
@@ -115,7 +121,7 @@ async function measure(installation: BenchInstallation, mover: Mover, options: M
   const beside = quantile(others.writes.slice(before).map(latencyOf), 0.99)
   await others.stop()
   options.onProgress('checking every row')
-  const checked = await check(installation, gathered.loops, [small, large, neighbour])
+  const checked = await check(installation, gathered.loops, installation.tenants.rls)
   return {
     ...summarise(gathered, options),
     ...checked,
@@ -126,29 +132,27 @@ async function measure(installation: BenchInstallation, mover: Mover, options: M
 /** @returns rows per second of a bare copy of the large tenant */
 async function prepareRows(
   installation: BenchInstallation,
-  { large, small, neighbour }: Cast,
+  { large, neighbour, small }: Cast,
   rows: number,
 ): Promise<number> {
   await fill(installation, large, rows)
-  await fill(installation, small, smallRows)
-  await fill(installation, neighbour, smallRows)
+  for (const tenant of [neighbour, ...small]) await fill(installation, tenant, smallRows)
   const target = await installation.urlOf('database')
   return await copyBare(await installation.urlOf('rls'), target, { tenantId: large.id, table: 'contact' })
 }
 
-/** In circles, so that every pair has its turn and the tenant is where the next one begins. */
 async function moveSmall(
   installation: BenchInstallation,
   mover: Mover,
-  { slug }: BenchTenant,
+  small: readonly BenchTenant[],
   options: MoveBenchOptions,
   gathered: Gathered,
 ): Promise<void> {
-  const circle = ['schema', 'database', 'rls', 'database', 'rls'] as const
   for (let index = 0; index < options.cutovers; index += 1) {
     options.signal.throwIfAborted()
     options.onProgress(`move ${index + 1} of ${options.cutovers}`)
     const to = circle[index % circle.length] ?? 'rls'
+    const { slug } = small[Math.floor(index / circle.length)] as BenchTenant
     await moveUnderLoad(installation, mover, { slug, to }, options, gathered)
   }
 }

@@ -48,7 +48,12 @@ export async function measureNeighbours(stage: HttpStage, options: NeighbourOpti
   let flood: FloodReport = { answered: 0, refused: 0 }
   try {
     const ask = () => client.ask('GET contacts', quiet.slug)
-    await askSteadily(ask, turnMs, signal)
+    // Connections, plans and what Node has yet to compile, on either side.
+    for (const { tell } of floods) {
+      await tell('on')
+      await askSteadily(ask, turnMs, signal)
+      await tell('off')
+    }
     for (let turn = 0; turn < turns; turn += 1) {
       onProgress(`flood ${turn + 1} of ${turns}`)
       latencies.alone.push(...(await askSteadily(ask, turnMs, signal)))

@@ -11,11 +11,12 @@ export const limits = {
   /** How long somebody who goes on asking waits for the refusal, and how many of these wait in one process. */
   refusalPauseMs: 1_000,
   refusalsPausedMax: 1_000,
-  /** Requests of one tenant that begin at once though others are there, and how many then begin each second at least. */
+  /** Requests of one tenant that begin, one after the other, though others are there; and how many then begin each second at least. */
+  laneGapMs: 4,
   laneBeginningsAtOnce: 8,
   laneBeginningsPerSecondMin: 10,
   /** How long a tenant is there after its last request. */
-  laneKeptMs: 1_000,
+  laneKeptMs: 10_000,
   /** How long what a tenant has is believed without counting it again: usually, and from this part of what it may have on. */
   quotaMeasuredMs: 30_000,
   quotaNearMs: 1_000,

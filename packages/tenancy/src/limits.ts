@@ -51,9 +51,10 @@ export const limits = {
   /** Tenants whose route is kept in memory, and for how long it is believed when no change of it would be heard. */
   routesCached: 50_000,
   routeLifetimeMs: 30_000,
-  /** How long a route is used on while the catalog cannot be reached, and how long the catalog may take to answer. */
+  /** How long a route is used on while the catalog cannot be reached, how long the catalog may take to answer, and how long a connection to it is kept unused. */
   catalogRetryMs: 1_000,
   catalogConnectMs: 10_000,
+  catalogIdleMs: 60_000,
   /** Connections of the application's own tables beside the catalog. */
   controlPlaneConnections: 10,
   /** Ancestors of a tenant that count for what somebody is there. */

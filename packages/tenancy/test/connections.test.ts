@@ -3,7 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Strategy, Tenancy } from '../src/index.ts'
+import { ConnectionBudget } from '../src/session/connection-budget.ts'
 import { FairQueue } from '../src/session/fair-queue.ts'
+import type { ScopedClient } from '../src/session/pg-internals.ts'
+import { ScopedPool } from '../src/session/scoped-pool.ts'
 import { type NoteTables, strategies, TestInstallation } from './support/installation.ts'
 import { outcomeOf } from './support/outcome.ts'
 
@@ -95,6 +98,26 @@ describe.each(strategies)('connections that are scarce under the %s strategy', (
     await installation.inCatalog(`alter role "${databaseName}" login`)
     expect(await outcomeOf(tenancy.tenant('one').query('select 1'))).toBe('done')
     expect(await outcomeOf(tenancy.tenant('two').query('select 1'))).toBe('done')
+  })
+
+  test('are opened as a burst goes on: never more at once than there are, and all of them in the end', async () => {
+    const options = { url: await installation.loginUrlOf('one'), statementTimeoutMs: 10_000, pooler: null }
+    const bounds = { connectionsMax: 6, guaranteed: 6, waitMs: 20_000, waitingMax: 10, idleMs: 60_000 }
+    const budget = new ConnectionBudget(10)
+    const pool = new ScopedPool({ ...options, ...bounds }, budget)
+    const leases = Array.from({ length: 8 }, () => pool.lease('one'))
+    const sizes = [pool.size]
+    for (const lease of leases.slice(0, 6)) {
+      await lease
+      sizes.push(pool.size)
+    }
+    // The first one; with it a second one; with both two further ones, and what is missing.
+    expect(sizes).toEqual([1, 2, 4, expect.any(Number), expect.any(Number), 6, 6])
+    pool.giveBack(await (leases[0] as Promise<ScopedClient>))
+    pool.giveBack(await (leases[6] as Promise<ScopedClient>))
+    for (const lease of [...leases.slice(1, 6), leases[7]])
+      pool.giveBack(await (lease as Promise<ScopedClient>))
+    await budget.close()
   })
 
   test('are ended when they were unused for long', async () => {

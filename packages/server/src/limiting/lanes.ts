@@ -3,7 +3,8 @@ import { limits } from '../limits.ts'
 import type { PlanLimits } from './options.ts'
 
 // A tenant may use up at once what a whole window allows it. Its neighbours notice the more of that, the more of it is begun at the
-// same time: so while others are there, what is beyond a first handful begins evenly.
+// same time: so while others are there, its requests begin one after the other with a moment in between, in which theirs get in, and
+// what is beyond a first handful begins evenly.
 
 type LanePlan = Pick<PlanLimits, 'concurrent' | 'waiting' | 'requestsPerSecond'>
 
@@ -13,6 +14,7 @@ interface Lane {
   /** How many may begin though others are there, as of `countedAtMs`. */
   beginnings: number
   countedAtMs: number
+  begunAtMs: number
   enteredAtMs: number
   /** Set while somebody waits for time to pass. */
   timer: NodeJS.Timeout | null
@@ -29,7 +31,7 @@ export class Lanes {
   /** @throws ProblemError `TENANT_BUSY` */
   async run<T>(tenantId: string, plan: LanePlan, work: () => Promise<T>): Promise<T> {
     const lane = this.#enter(tenantId)
-    if (lane.waiting.length === 0 && this.#mayBegin(lane, plan)) begin(lane)
+    if (lane.waiting.length === 0 && this.#waitMs(lane, plan) === 0) begin(lane)
     // Who waits only for the time to begin takes up no place of those who wait for others to end.
     else if (lane.running + lane.waiting.length < plan.concurrent + plan.waiting) {
       await new Promise<void>((enter) => {
@@ -48,25 +50,36 @@ export class Lanes {
 
   /** Those who wait begin in their order; when it takes time until the next one may, it is waited for. */
   #serve(lane: Lane, plan: LanePlan): void {
-    while (lane.waiting.length > 0 && this.#mayBegin(lane, plan)) {
+    while (lane.waiting.length > 0) {
+      const waitMs = this.#waitMs(lane, plan)
+      if (waitMs > 0) {
+        if (waitMs < Number.POSITIVE_INFINITY) this.#wake(lane, plan, waitMs)
+        return
+      }
       begin(lane)
       lane.waiting.shift()?.()
     }
-    if (lane.waiting.length === 0 || lane.running >= plan.concurrent || lane.timer !== null) return
-    const wake = () => {
-      lane.timer = null
-      this.#serve(lane, plan)
-    }
-    lane.timer = setTimeout(wake, Math.ceil((1 - lane.beginnings) / paceMs(plan)))
   }
 
-  #mayBegin(lane: Lane, plan: LanePlan): boolean {
+  #wake(lane: Lane, plan: LanePlan, waitMs: number): void {
+    lane.timer ??= setTimeout(() => {
+      lane.timer = null
+      this.#serve(lane, plan)
+    }, waitMs)
+  }
+
+  /** How long until the next one may begin: infinite until another one ends. */
+  #waitMs(lane: Lane, plan: LanePlan): number {
+    if (lane.running >= plan.concurrent) return Number.POSITIVE_INFINITY
     const nowMs = performance.now()
     const earned = (nowMs - lane.countedAtMs) * paceMs(plan)
     lane.beginnings = Math.min(limits.laneBeginningsAtOnce, lane.beginnings + earned)
     lane.countedAtMs = nowMs
     const isPaced = this.#lanes.size > 1 && plan.waiting > 0
-    return lane.running < plan.concurrent && (!isPaced || lane.beginnings >= 1)
+    if (!isPaced) return 0
+    const untilEarnedMs = (1 - lane.beginnings) / paceMs(plan)
+    const untilGapMs = lane.begunAtMs + limits.laneGapMs - nowMs
+    return Math.max(0, Math.ceil(untilEarnedMs), Math.ceil(untilGapMs))
   }
 
   #enter(tenantId: string): Lane {
@@ -94,6 +107,7 @@ export class Lanes {
 function begin(lane: Lane): void {
   lane.running += 1
   lane.beginnings = Math.max(0, lane.beginnings - 1)
+  lane.begunAtMs = lane.countedAtMs
 }
 
 /** How many beginnings a tenant earns in a millisecond. */
@@ -103,5 +117,13 @@ function paceMs({ requestsPerSecond }: LanePlan): number {
 
 function openLane(nowMs: number): Lane {
   const beginnings = limits.laneBeginningsAtOnce
-  return { running: 0, waiting: [], beginnings, countedAtMs: nowMs, enteredAtMs: nowMs, timer: null }
+  return {
+    running: 0,
+    waiting: [],
+    beginnings,
+    countedAtMs: nowMs,
+    begunAtMs: Number.NEGATIVE_INFINITY,
+    enteredAtMs: nowMs,
+    timer: null,
+  }
 }

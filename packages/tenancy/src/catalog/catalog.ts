@@ -32,6 +32,7 @@ export function openCatalog(url: string, installation: string): Catalog {
     connectionString: url,
     max: connectionsMax,
     connectionTimeoutMillis: limits.catalogConnectMs,
+    idleTimeoutMillis: limits.catalogIdleMs,
     application_name: 'quickscale catalog',
   })
   const named: Named = (query) => query.catch((cause) => explain(cause, installation))

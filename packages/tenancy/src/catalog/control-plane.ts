@@ -48,6 +48,7 @@ export function createControlPlane(url: string, catalog: Catalog): ControlPlane 
   const pool = openPool({
     connectionString: url,
     max: limits.controlPlaneConnections,
+    idleTimeoutMillis: limits.catalogIdleMs,
     connectionTimeoutMillis: limits.catalogConnectMs,
     application_name: 'quickscale application',
   })

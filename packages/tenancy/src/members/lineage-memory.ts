@@ -25,8 +25,8 @@ export class LineageMemory {
     changed: ({ id }) => this.forget(id),
     memberChanged: (_tenantId, userId) => this.forget(userId),
   }
-  /** Grows with every change: what was read meanwhile may be older than it. */
-  #changes = 0
+  /** What is being read since the last change: those who ask meanwhile wait for it. */
+  readonly #reading = new Map<string, Promise<readonly Kin[]>>()
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog
@@ -37,18 +37,28 @@ export class LineageMemory {
     const name = `${userId ?? ''} ${key}`
     const known = this.#known.get(name)
     if (known !== undefined && this.#isBelieved(known)) return known.line
+    const joined = this.#reading.get(name)
+    if (joined !== undefined) return await joined
     this.#catalog.changes.listen(this.#listener)
-    const changes = this.#changes
     const readAtMs = Date.now()
-    const line = await listLineage(this.#catalog.db, key, userId)
-    this.#known.delete(name)
-    if (line.length > 0 && changes === this.#changes) this.#remember(name, { line, readAtMs })
-    return line
+    // Since a change it is not what is waited for any more: it may be older than that.
+    const isCurrent = () => this.#reading.get(name) === reading
+    const reading = listLineage(this.#catalog.db, key, userId)
+      .then((line) => {
+        this.#known.delete(name)
+        if (line.length > 0 && isCurrent()) this.#remember(name, { line, readAtMs })
+        return line
+      })
+      .finally(() => {
+        if (isCurrent()) this.#reading.delete(name)
+      })
+    this.#reading.set(name, reading)
+    return await reading
   }
 
   /** Forgets everything about a user, or a tenant by its id or slug. */
   forget(subject: string): void {
-    this.#changes += 1
+    this.#reading.clear()
     for (const name of this.#tagged.get(subject) ?? []) this.#known.delete(name)
   }
 

@@ -104,8 +104,15 @@ export class ScopedPool implements BudgetMember {
     return this.#options.guaranteed
   }
 
+  // A burst is mostly over before the connections it asks for are open, and opening them takes the server from those who work:
+  // so no more are opened at once than there are. Under load the number still doubles with each round.
   get wants(): boolean {
-    return this.#waiting.size > this.#opening && this.#clients.size < this.#options.connectionsMax
+    const openingMax = Math.max(1, this.#clients.size - this.#opening)
+    return (
+      this.#opening < openingMax &&
+      this.#waiting.size > this.#opening &&
+      this.#clients.size < this.#options.connectionsMax
+    )
   }
 
   get idleSinceMs(): number | null {
@@ -124,6 +131,7 @@ export class ScopedPool implements BudgetMember {
         this.#welcome(client)
         if (this.#budget.closed) this.#leave(client)
         else this.#serve(client)
+        this.#grow()
       },
       (error: unknown) => {
         this.#opening -= 1

@@ -89,6 +89,13 @@ export class TestInstallation {
 
   /** A plain connection as the login role of the database a tenant lives in: what an attacker with its password has. */
   async loginTo(key: string): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: await this.loginUrlOf(key) })
+    await client.connect()
+    return client
+  }
+
+  /** URL of that login role, with its password. */
+  async loginUrlOf(key: string): Promise<string> {
     const { databaseId, databaseName } = await this.tenancy.tenants.placement(key)
     const { rows } = await this.inCatalog(
       'select login_role, credential from catalog.database where id = $1',
@@ -99,9 +106,7 @@ export class TestInstallation {
     url.username = rows[0].login_role
     const keys = localKeyProvider(Buffer.from(this.masterKey, 'base64'))
     url.password = await decrypt(keys, rows[0].credential, `login of database ${databaseId}`)
-    const client = new pg.Client({ connectionString: url.href })
-    await client.connect()
-    return client
+    return url.href
   }
 
   /** Runs SQL in the tenant's sealed context on a plain connection, past the library's statement list. */

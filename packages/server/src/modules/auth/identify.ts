@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
-import { LRUCache } from 'lru-cache'
 import { type Caller, type IdentifiedRequest, isRole, unauthenticated } from '../../http/access.ts'
 import type { Identification } from '../../http/gate.ts'
 import { ProblemError } from '../../http/problem-error.ts'
 import { limits } from '../../limits.ts'
+import { Memory } from '../../memory.ts'
 import { findKey, KEY_PREFIX } from './api-keys.ts'
 import type { BetterAuth } from './better-auth.ts'
 import { CREDENTIAL_PREFIX, findImpersonation } from './impersonation/impersonation.ts'
@@ -24,18 +24,9 @@ export function createIdentification(
   db: Kysely<AuthTables>,
   trusted: ReadonlySet<string>,
 ): Identification & CredentialCache {
-  const known = new LRUCache<string, Caller>({ max: limits.credentialsCached, ttl: limits.credentialCacheMs })
-  /** Grows whenever all is forgotten: what was read meanwhile may be older than the reason. */
-  let forgotten = 0
-  const remembering = async (credential: string, read: () => Promise<Caller | null>) => {
-    const digest = createHash('sha256').update(credential).digest('base64url')
-    const cached = known.get(digest)
-    if (cached !== undefined) return cached
-    const before = forgotten
-    const found = await read()
-    if (found !== null && before === forgotten) known.set(digest, found)
-    return found
-  }
+  const known = new Memory<Caller>({ max: limits.credentialsCached, ttl: limits.credentialCacheMs })
+  const remembering = (credential: string, read: () => Promise<Caller | null>) =>
+    known.find(createHash('sha256').update(credential).digest('base64url'), read)
   const byBearer = (bearer: string) =>
     remembering(`bearer ${bearer}`, () =>
       bearer.startsWith(KEY_PREFIX) ? findKey(db, bearer) : readToken(auth, bearer),
@@ -75,10 +66,7 @@ export function createIdentification(
         ? null
         : { id: row.id, name: row.name, email: row.email, emailVerified: row.email_verified }
     },
-    clear: () => {
-      forgotten += 1
-      known.clear()
-    },
+    clear: () => known.clear(),
   }
 }
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import { type Kysely, sql } from 'kysely'
-import { LRUCache } from 'lru-cache'
 import pg from 'pg'
 import { ProblemError } from '../../http/problem-error.ts'
 import { limits } from '../../limits.ts'
+import { Memory } from '../../memory.ts'
 import type { TeamsTables } from './tables.ts'
 
 type Db = Kysely<TeamsTables>
@@ -109,25 +109,22 @@ export function createResolver(servers: readonly string[]): Resolver {
 
 /** Which tenant has a host name, remembered for a while, as is that nobody has it. */
 export function createHostDirectory(db: Db) {
-  const known = new LRUCache<string, { readonly tenantId: string | null }>({
+  const known = new Memory<{ readonly tenantId: string | null }>({
     max: limits.hostsCached,
     ttl: limits.hostCacheMs,
   })
+  const read = async (host: string) => {
+    const row = await db
+      .selectFrom('domain')
+      .select('tenant_id')
+      .where('host', '=', host)
+      .where('verified_at', 'is not', null)
+      .executeTakeFirst()
+    return { tenantId: row?.tenant_id ?? null }
+  }
   return {
-    async find(host: string): Promise<string | null> {
-      const cached = known.get(host)
-      if (cached !== undefined) return cached.tenantId
-      const row = await db
-        .selectFrom('domain')
-        .select('tenant_id')
-        .where('host', '=', host)
-        .where('verified_at', 'is not', null)
-        .executeTakeFirst()
-      const tenantId = row?.tenant_id ?? null
-      known.set(host, { tenantId })
-      return tenantId
-    },
-    forget: (host: string) => void known.delete(host),
+    find: async (host: string) => (await known.find(host, () => read(host)))?.tenantId ?? null,
+    forget: (host: string) => known.forget(host),
   }
 }
 
