@@ -86,6 +86,7 @@ export const invoiceList = z.strictObject({
   /** The `next` of the page before. */
   after: z.string().max(255).regex(/^\w+$/, 'must be the next of a page').optional(),
 })
+export type InvoiceRequest = z.output<typeof invoiceList>
 
 const QUANTITY_MAX = 1_000_000_000_000
 

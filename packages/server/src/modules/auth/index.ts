@@ -20,7 +20,13 @@ import { signInRoutes } from './sign-in-routes.ts'
 import type { AuthTables } from './tables.ts'
 
 export { createKey, findKey, KEY_PREFIX } from './api-keys.ts'
-export { grantOperator, listOperators, type Operator, revokeOperator } from './impersonation/operators.ts'
+export {
+  grantOperator,
+  listOperators,
+  type Operator,
+  requireOperator,
+  revokeOperator,
+} from './impersonation/operators.ts'
 export type { AuthTables } from './tables.ts'
 
 /** Users: who they are, and how they prove it. */

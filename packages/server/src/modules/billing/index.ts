@@ -3,7 +3,9 @@ import { limits } from '../../limits.ts'
 import { defineModule } from '../module.ts'
 import { createRounds } from '../rounds.ts'
 import { assertQuota } from './fit.ts'
+import { invoiceRoutes } from './invoice-routes.ts'
 import { assertOptions, billingOptions } from './options.ts'
+import { noticeOverdue } from './overdue.ts'
 import { paymentRoutes } from './payment-routes.ts'
 import { createManualProvider } from './provider.ts'
 import { endPurged } from './purged.ts'
@@ -51,11 +53,17 @@ export const billing = defineModule({
     }
     createRounds(services, limits.usageIntervalMs, rollUpUsage)
     createRounds(services, limits.settlementIntervalMs, () => endPurged({ ...services, db, provider }))
+    if (stripe === undefined)
+      createRounds(services, limits.settlementIntervalMs, async () => {
+        if (await noticeOverdue(db)) settler.request()
+      })
     return [
       ...subscriptionRoutes(billing),
       ...paymentRoutes(billing),
       ...usageRoutes({ ...billing, mark: createMarker(db, services), warn: createWarner(services, db) }),
-      ...(stripe ? [webhookRoute({ db, ...stripe, request: () => settler.request() })] : []),
+      ...(stripe
+        ? [webhookRoute({ db, ...stripe, request: () => settler.request() })]
+        : invoiceRoutes(billing)),
     ]
   },
 })

@@ -1,8 +1,10 @@
 import type { z } from 'zod'
-import type { invoiceList, invoicePage } from '../../api/billing.ts'
+import type { InvoiceRequest, invoicePage } from '../../api/billing.ts'
 import { ProblemError } from '../../http/problem-error.ts'
+import { describeInvoice, listInvoices } from './invoices.ts'
 import type { Price } from './options.ts'
-import { addInterval, DAY_MS, endedChanges } from './schedule.ts'
+import { findOverdue } from './overdue.ts'
+import { addInterval, changesByInvoices, DAY_MS, endedChanges } from './schedule.ts'
 import { changeSubscription } from './subscriptions.ts'
 import type { Changes, Db, Subscription } from './tables.ts'
 
@@ -19,7 +21,6 @@ export interface Payer {
   readonly email: string | null
 }
 
-export type InvoiceRequest = z.output<typeof invoiceList>
 export type InvoicePage = z.output<typeof invoicePage>
 
 /** How much was used in an hour. */
@@ -38,8 +39,8 @@ export interface Provider {
   checkout(subscription: Subscription, choice: Choice, payer: Payer): Promise<string>
   /** URL of a page with cards, invoices and the way out. @throws ProblemError `CHECKOUT_UNAVAILABLE`, `SUBSCRIPTION_NONE` */
   portal(subscription: Subscription): Promise<string>
-  /** The newest ones first. */
-  invoices(subscription: Subscription, page: InvoiceRequest): Promise<InvoicePage>
+  /** Of an organization, whether or not it has chosen anything; the newest ones first. */
+  invoices(tenantId: string, page: InvoiceRequest): Promise<InvoicePage>
   /** Is told of usage; told again under the same identifier, it counts it once. */
   report(usage: ReportedUsage): Promise<void>
   /** Gives an organization another plan that costs something. @throws ProblemError when that takes something else first */
@@ -52,7 +53,7 @@ export interface Provider {
   read(subscription: Subscription): Promise<Changes | null>
 }
 
-/** Nobody asks for money here: whoever runs the application writes the invoices. */
+/** Nobody asks for money here: whoever runs the application writes the invoices, and operators record them. */
 export function createManualProvider(db: Db, { defaultPlan }: { readonly defaultPlan: string }): Provider {
   const nowhere = async () => {
     throw new ProblemError(409, 'CHECKOUT_UNAVAILABLE', 'Nothing is paid for online here; choose a plan')
@@ -60,21 +61,26 @@ export function createManualProvider(db: Db, { defaultPlan }: { readonly default
   return {
     checkout: nowhere,
     portal: nowhere,
-    invoices: async () => ({ items: [], next: null }),
+    async invoices(tenantId, page) {
+      const { rows, next } = await listInvoices(db, tenantId, page)
+      return { items: rows.map(describeInvoice), next }
+    },
     async change(subscription, { plan, price }) {
       const { interval, currency } = price
-      const { period_ends_at } = subscription
+      const { period_ends_at, tenant_id } = subscription
+      // To choose is not to pay.
+      const past_due_since = await findOverdue(db, tenant_id)
       const goesOn = subscription.interval === interval && period_ends_at !== null
       await changeSubscription(
         db,
         subscription,
         {
-          status: 'active',
+          status: past_due_since === null ? 'active' : 'past_due',
           plan,
           interval,
           currency,
           cancel_at: null,
-          past_due_since: null,
+          past_due_since,
           period_ends_at: goesOn ? period_ends_at : addInterval(new Date(), interval),
         },
         { chooses: true },
@@ -92,7 +98,8 @@ export function createManualProvider(db: Db, { defaultPlan }: { readonly default
     },
     end: async () => undefined,
     report: async () => undefined,
-    read: async () => null,
+    read: async (subscription) =>
+      changesByInvoices(subscription, await findOverdue(db, subscription.tenant_id)),
   }
 }
 

@@ -60,6 +60,20 @@ export function addInterval(moment: Date, interval: 'month' | 'year'): Date {
   return next
 }
 
+/**
+ * What invoices say of a subscription that nobody else keeps: not paid since the oldest of them was due; paid, when nothing is.
+ *
+ * @param overdueSince null when nothing is
+ * @returns null for nothing that has to be changed
+ */
+export function changesByInvoices(subscription: Subscription, overdueSince: Date | null): Changes | null {
+  const { status, past_due_since, provider_subscription } = subscription
+  const owes = past_due_since !== null && (status === 'past_due' || status === 'unpaid')
+  if (provider_subscription !== null || (status !== 'active' && !owes)) return null
+  if (overdueSince?.getTime() === past_due_since?.getTime()) return null
+  return { status: overdueSince === null ? 'active' : 'past_due', past_due_since: overdueSince }
+}
+
 function graceEnd({ past_due_since }: Subscription, { graceDays }: Rules): Date | null {
   return past_due_since && new Date(past_due_since.getTime() + graceDays * DAY_MS)
 }

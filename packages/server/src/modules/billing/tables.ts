@@ -49,6 +49,21 @@ export interface BillingTables {
     period: string
     warned_at: ColumnType<Date, never, never>
   }
+  invoice: {
+    id: Generated<string>
+    tenant_id: string
+    number: string
+    amount: string
+    currency: string
+    period_starts_at: Date
+    period_ends_at: Date
+    issued_at: Date
+    due_at: Date | null
+    url: string | null
+    status: Generated<'open' | 'paid' | 'void'>
+    settled_at: Date | null
+    recorded_at: ColumnType<Date, never, never>
+  }
   purged: { customer: string; tenant_id: string; purged_at: ColumnType<Date, never, never> }
   event: { id: string; type: string; created_at: Date; received_at: ColumnType<Date, never, never> }
 }

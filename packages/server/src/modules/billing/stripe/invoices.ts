@@ -1,6 +1,7 @@
 import type Stripe from 'stripe'
+import type { InvoiceRequest } from '../../../api/billing.ts'
 import { ProblemError } from '../../../http/problem-error.ts'
-import type { InvoicePage, InvoiceRequest } from '../provider.ts'
+import type { InvoicePage } from '../provider.ts'
 import { asking, isMissing } from './client.ts'
 
 /** Invoices as Stripe has them; drafts are its own affair. */

@@ -4,7 +4,7 @@ import type { Services } from '../../module.ts'
 import type { BillingOptions } from '../options.ts'
 import type { Choice, Payer, Provider } from '../provider.ts'
 import { endedChanges } from '../schedule.ts'
-import { changeSubscription, hint } from '../subscriptions.ts'
+import { changeSubscription, findSubscription, hint } from '../subscriptions.ts'
 import type { Db, Subscription } from '../tables.ts'
 import { asking, isMissing } from './client.ts'
 import { readInvoices } from './invoices.ts'
@@ -31,8 +31,10 @@ export function createStripeProvider(surroundings: Surroundings): Provider {
   return {
     checkout: (subscription, choice, payer) => openCheckout(surroundings, subscription, choice, payer),
     portal: (subscription) => openPortal(surroundings, subscription),
-    invoices: async ({ customer }, page) =>
-      customer === null ? { items: [], next: null } : await readInvoices(stripe, customer, page),
+    async invoices(tenantId, page) {
+      const customer = (await findSubscription(db, tenantId))?.customer ?? null
+      return customer === null ? { items: [], next: null } : await readInvoices(stripe, customer, page)
+    },
     async report({ customer, event, value, moment, identifier }) {
       await stripe.billing.meterEvents.create({
         event_name: event,
