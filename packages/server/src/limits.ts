@@ -51,6 +51,8 @@ export const limits = {
   impersonationSweepMs: 30_000,
   impersonationSweepMax: 100,
   impersonationsListed: 100,
+  /** Impersonations of which a process remembers that they were refused for asking too often. */
+  impersonationsRefused: 1_000,
   impersonationKeptMs: 400 * 86_400_000,
   /** Organizations in one answer. */
   organizationsPerPage: 100,

@@ -407,7 +407,7 @@ describe('whoever acts as a user', () => {
   it('is refused what is too much, or comes when much is open, with a line as well', async () => {
     const { tenancy, outbox } = installation
     const at = slugOf('rls')
-    const acting = await begin(at, owner)
+    const [acting, other] = [await begin(at, owner), await begin(at, member)]
     const { body } = await ask(owner, 'POST', `/t/${at}/companies`, { name: 'Held' })
     const hour = { windowSeconds: 3_600, user: { requestsPerSecond: 4 / 3_600 } }
     const further = await buildApp({
@@ -433,6 +433,10 @@ describe('whoever acts as a user', () => {
       return [
         await Promise.race(changes),
         await send(further, { url: '/companies', headers: acting.headers }),
+        // Whoever asks on, refused, is not written down again until they may ask.
+        await send(further, { url: '/companies', headers: acting.headers }),
+        await send(further, { url: '/contacts', headers: acting.headers }),
+        await send(further, { url: '/companies', headers: other.headers }),
       ]
     })
     const answers = [...refused, ...(await Promise.all(changes))]
@@ -440,12 +444,16 @@ describe('whoever acts as a user', () => {
     expect(refused.map(outcome)).toEqual([
       [429, 'TENANT_BUSY'],
       [429, 'RATE_LIMITED'],
+      [429, 'RATE_LIMITED'],
+      [429, 'RATE_LIMITED'],
+      [429, 'RATE_LIMITED'],
     ])
     const requests = answers.map(({ headers }) => headers['x-request-id'])
     const lines = (await linesOf(at, operator.id)).filter((line) =>
       requests.includes(String(line.request_id)),
     )
     expect(lines.map((line) => [line.action, line.outcome, line.code].join()).sort()).toEqual([
+      'GET /companies,refused,RATE_LIMITED',
       'GET /companies,refused,RATE_LIMITED',
       'PATCH /companies/:id,done,',
       'PATCH /companies/:id,refused,TENANT_BUSY',
