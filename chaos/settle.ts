@@ -22,16 +22,45 @@ export async function settle(
   { wish }: Scenario,
   after: Date,
 ): Promise<Settlement> {
-  const failures: string[] = []
   const deadline = performance.now() + settleMs
-  const byProcess = site.random.chance(0.3)
+  const by = site.random.pick(['this process', 'this process', 'another process', 'a watch'] as const)
+  const watch = by === 'a watch' ? await startWatch(site, subject) : null
+  try {
+    return await settleBy(site, subject, { wish, after, by, deadline })
+  } finally {
+    await watch?.kill()
+  }
+}
+
+/** A process that takes up by itself what others have left. */
+async function startWatch({ moverConfig }: Site, { key }: Subject): Promise<MoverProcess> {
+  const watch = new MoverProcess({ config: moverConfig, key, destination: {} })
+  await watch.untilReady()
+  watch.order('watch')
+  return watch
+}
+
+interface Settling {
+  readonly wish: Scenario['wish']
+  readonly after: Date
+  /** Who goes on with the move. */
+  readonly by: 'this process' | 'another process' | 'a watch'
+  readonly deadline: number
+}
+
+async function settleBy(
+  site: Site,
+  subject: Subject,
+  { wish, after, by, deadline }: Settling,
+): Promise<Settlement> {
+  const failures: string[] = []
   for (;;) {
     try {
       const [latest] = await site.tenancy.moves.list({ tenant: subject.key, limit: 1 })
       const move = latest !== undefined && latest.createdAt > after ? latest : null
       if (move === null || finals.includes(move.state) || performance.now() > deadline)
         return { move, failures }
-      await advance(site, subject, move, { wish, byProcess })
+      await advance(site, subject, move, { wish, by })
     } catch (error) {
       if (performance.now() > deadline || error instanceof MoverNotStarted) throw error
       failures.push(error instanceof Error ? error.message : String(error))
@@ -44,7 +73,7 @@ async function advance(
   { tenancy, moverConfig }: Site,
   { key }: Subject,
   { id, state }: Move,
-  { wish, byProcess }: { wish: Scenario['wish']; byProcess: boolean },
+  { wish, by }: Pick<Settling, 'wish' | 'by'>,
 ): Promise<void> {
   if (wish === 'cancel' && ['planned', 'copying', 'streaming'].includes(state)) {
     await tenancy.moves.cancel(id)
@@ -54,7 +83,8 @@ async function advance(
     await (wish === 'rollback' ? tenancy.moves.rollback(id) : tenancy.moves.finish(id))
     return
   }
-  if (byProcess) {
+  if (by === 'a watch') return
+  if (by === 'another process') {
     const mover = new MoverProcess({ config: moverConfig, key, destination: {} })
     await mover.untilReady()
     mover.order('resume')

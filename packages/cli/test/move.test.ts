@@ -215,8 +215,14 @@ describe('quickscale move', () => {
 
       const listed = await move('list', '--unfinished')
       expect(listed.stdout).toMatch(
-        new RegExp(`^${id} .* copying .* ${slug} .*${slug} on primary → ${to} on primary`),
+        new RegExp(`^${id} .* copying .* ${slug} .*${slug} on primary → ${to} on primary  stopped`),
       )
+      // Nobody takes it up: there is nothing to wait for.
+      const stopped = await move('show', slug, '--watch')
+      expect([stopped.status, stopped.stdout]).toEqual([
+        0,
+        expect.stringContaining('nobody takes it up until'),
+      ])
       const resumed = JSON.parse((await move('resume', '--json')).stdout)
       expect(resumed).toMatchObject({ ok: true, moves: [{ id, state: 'active' }], failed: [] })
       expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: to })

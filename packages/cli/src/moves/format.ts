@@ -70,13 +70,14 @@ function nextSteps({ state, rollbackUntil }: Move, slug: string): string[] {
 export function formatMoves(moves: readonly Move[], slugs: ReadonlyMap<string, string>): string {
   if (moves.length === 0) return 'No moves.'
   return moves
-    .map(({ id, tenantId, state, source, target, createdAt, failure }) =>
+    .map(({ id, tenantId, state, source, target, createdAt, failure, stoppedAt }) =>
       [
         id,
         formatTime(createdAt),
         state.padEnd(10),
         slugs.get(tenantId) ?? tenantId,
         `${source.strategy} on ${source.server} → ${target.strategy} on ${target.server}`,
+        ...(stoppedAt === null ? [] : ['stopped']),
         ...(failure === null ? [] : [`failed: ${failure}`]),
       ].join('  '),
     )

@@ -104,8 +104,9 @@ export async function show(
 }
 
 /** Nothing happens until somebody wishes it. */
-function isAtRest({ state, finishedAt, request }: Move): boolean {
-  return finishedAt !== null || (state === 'active' && request === null)
+function isAtRest({ state, finishedAt, request, stoppedAt }: Move): boolean {
+  const stopped = stoppedAt !== null && state !== 'switched'
+  return finishedAt !== null || stopped || (state === 'active' && request === null)
 }
 
 export async function resume({ tenancy, drive }: MoveSession): Promise<Outcome> {
