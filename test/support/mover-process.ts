@@ -102,9 +102,11 @@ export class MoverProcess {
     await this.#exited
   }
 
-  /** Lets it end what it has begun. */
+  /** Lets it end what it has begun. @throws Error when it does not end as a process does that has closed everything */
   async finish(): Promise<void> {
     this.#child.stdin?.end()
     await this.#exited
+    if (this.#child.exitCode === 0 || this.#child.signalCode !== null) return
+    throw new Error(`the process of a mover ended with exit code ${this.#child.exitCode}`)
   }
 }

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import type pg from 'pg'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
 import { MoverProcess } from '../../../test/support/mover-process.ts'
 import type { Move, MoveWatch, Strategy } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
@@ -263,5 +265,26 @@ describe('processes that watch moves', () => {
     expect((await moves.resume({ copyShare: 1 })).moves).toMatchObject([
       { state: 'done', attempts: 0, failure: null },
     ])
+  })
+
+  test('hold no process up that does nothing else, and let it close', async () => {
+    const module = new URL('../src/catalog/mover-locks.ts', import.meta.url).href
+    const text = `
+      const { MoverLocks } = await import(${JSON.stringify(module)})
+      const locks = new MoverLocks(process.env.CATALOG, (query) => query)
+      await locks.holding('worked on', async () => undefined)
+      if (process.argv[1] === 'close') await locks.close()
+      console.log('well')`
+    const url = new URL(inject('databaseUrl'))
+    url.pathname = `/${installation.name}_catalog`
+    const env = { ...process.env, CATALOG: url.href }
+    for (const end of ['close', 'leave']) {
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        ['--input-type=module', '-e', text, end],
+        { env },
+      )
+      expect(stdout).toBe('well\n')
+    }
   })
 })

@@ -59,7 +59,9 @@ export class MoverLocks {
     this.#counts.clear()
     this.#held.clear()
     await this.#reopening
+    await this.#asked
     const session = await this.#session?.catch(() => null)
+    session?.ref()
     await session?.end()
   }
 
