@@ -18,7 +18,8 @@ export default defineConfig({
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
     globalSetup: ['test/support/server.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // They wait for the server as long as they work: two cores are busy with three.
+    maxWorkers: 3,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -11,8 +11,12 @@ export const limits = {
   /** How long somebody who goes on asking waits for the refusal, and how many of these wait in one process. */
   refusalPauseMs: 1_000,
   refusalsPausedMax: 1_000,
-  /** Requests of one tenant that begin, one after the other, though others are there; and how many then begin each second at least. */
+  /**
+   * Between two beginnings of one tenant while others are there, unless its plan has more; how late a timer may be; how many begin
+   * before they begin evenly; and how many begin each second at least.
+   */
   laneGapMs: 4,
+  laneLatenessMs: 2,
   laneBeginningsAtOnce: 8,
   laneBeginningsPerSecondMin: 10,
   /** How long a tenant is there after its last request. */
@@ -37,6 +41,8 @@ export const limits = {
   sessionCacheSeconds: 60,
   /** How long an API key or a token that was found good is believed, and how many of them. */
   credentialCacheMs: 5_000,
+  /** How long somebody else's reading of the same may last to be waited for. */
+  readingJoinedMs: 1_000,
   credentialsCached: 10_000,
   /** API keys of one user, or clients of one organization. */
   apiKeysMax: 100,

@@ -1,12 +1,18 @@
 import { LRUCache } from 'lru-cache'
+import { limits } from './limits.ts'
+
+interface Reading<Value> {
+  readonly found: Promise<Value | null>
+  readonly sinceMs: number
+}
 
 /**
  * Remembers for a while what was read. Those who ask for the same at the same time wait for one answer; whoever asks after something
- * was forgotten gets none from before.
+ * was forgotten gets none from before. An answer that does not come is not waited for by those who ask later.
  */
 export class Memory<Value extends object> {
   readonly #known: LRUCache<string, Value>
-  readonly #reading = new Map<string, Promise<Value | null>>()
+  readonly #reading = new Map<string, Reading<Value>>()
 
   /** @param ttl how long, in milliseconds */
   constructor(bounds: { readonly max: number; readonly ttl: number }) {
@@ -18,18 +24,19 @@ export class Memory<Value extends object> {
     const known = this.#known.get(key)
     if (known !== undefined) return Promise.resolve(known)
     const joined = this.#reading.get(key)
-    if (joined !== undefined) return joined
-    const isCurrent = () => this.#reading.get(key) === reading
-    const reading = read()
-      .then((found) => {
-        if (found !== null && isCurrent()) this.#known.set(key, found)
-        return found
+    if (joined !== undefined && performance.now() - joined.sinceMs < limits.readingJoinedMs)
+      return joined.found
+    const isCurrent = () => this.#reading.get(key)?.found === found
+    const found = read()
+      .then((value) => {
+        if (value !== null && isCurrent()) this.#known.set(key, value)
+        return value
       })
       .finally(() => {
         if (isCurrent()) this.#reading.delete(key)
       })
-    this.#reading.set(key, reading)
-    return reading
+    this.#reading.set(key, { found, sinceMs: performance.now() })
+    return found
   }
 
   forget(key: string): void {

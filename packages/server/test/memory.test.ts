@@ -1,8 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { limits } from '../src/limits.ts'
 import { Memory } from '../src/memory.ts'
 
 type Found = { readonly found: string }
 const open = () => new Memory<Found>({ max: 10, ttl: 60_000 })
+
+afterEach(() => void vi.useRealTimers())
 
 describe('what is remembered', () => {
   it('is read once for all who ask at the same time, and then not at all', async () => {
@@ -31,6 +34,15 @@ describe('what is remembered', () => {
     slow.resolve({ found: 'before' })
     expect(await before).toEqual({ found: 'before' })
     expect(await memory.find('one', () => slow.promise)).toEqual({ found: 'after' })
+  })
+
+  it('is not waited for, by those who ask later, from somebody who gets no answer', async () => {
+    vi.useFakeTimers()
+    const memory = open()
+    const silent = memory.find('one', () => new Promise<Found>(() => undefined))
+    expect(memory.find('one', async () => ({ found: 'never' }))).toBe(silent)
+    vi.advanceTimersByTime(limits.readingJoinedMs)
+    expect(await memory.find('one', async () => ({ found: 'it' }))).toEqual({ found: 'it' })
   })
 
   it('is not that there is nothing, nor a failure', async () => {

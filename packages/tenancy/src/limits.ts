@@ -61,11 +61,13 @@ export const limits = {
   lineageMax: 20,
   /**
    * What users are in tenants, remembered: how many answers; how long one is believed when no change of it would be heard; how
-   * long the connection that hears may have been silent. The last one is the longest that an ended membership counts.
+   * long the connection that hears may have been silent. The last one is the longest that an ended membership counts. And how long
+   * somebody else's reading of the same may last to be waited for.
    */
   lineagesCached: 50_000,
   lineageLifetimeMs: 5_000,
   lineageSilenceMs: 10_000,
+  lineageJoinedMs: 1_000,
   /** How often the connection that hears of changes proves that it lives; when it is opened again after it was lost. */
   catalogBeatMs: 5_000,
   catalogListenRetryMs: 2_000,

@@ -14,6 +14,7 @@ interface Lane {
   /** How many may begin though others are there, as of `countedAtMs`. */
   beginnings: number
   countedAtMs: number
+  /** When the last one began, or was to. */
   begunAtMs: number
   enteredAtMs: number
   /** Set while somebody waits for time to pass. */
@@ -31,7 +32,7 @@ export class Lanes {
   /** @throws ProblemError `TENANT_BUSY` */
   async run<T>(tenantId: string, plan: LanePlan, work: () => Promise<T>): Promise<T> {
     const lane = this.#enter(tenantId)
-    if (lane.waiting.length === 0 && this.#waitMs(lane, plan) === 0) begin(lane)
+    if (lane.waiting.length === 0 && this.#waitMs(lane, plan) === 0) begin(lane, plan)
     // Who waits only for the time to begin takes up no place of those who wait for others to end.
     else if (lane.running + lane.waiting.length < plan.concurrent + plan.waiting) {
       await new Promise<void>((enter) => {
@@ -56,7 +57,7 @@ export class Lanes {
         if (waitMs < Number.POSITIVE_INFINITY) this.#wake(lane, plan, waitMs)
         return
       }
-      begin(lane)
+      begin(lane, plan)
       lane.waiting.shift()?.()
     }
   }
@@ -78,7 +79,7 @@ export class Lanes {
     const isPaced = this.#lanes.size > 1 && plan.waiting > 0
     if (!isPaced) return 0
     const untilEarnedMs = (1 - lane.beginnings) / paceMs(plan)
-    const untilGapMs = lane.begunAtMs + limits.laneGapMs - nowMs
+    const untilGapMs = lane.begunAtMs + gapMs(plan) - nowMs
     return Math.max(0, Math.ceil(untilEarnedMs), Math.ceil(untilGapMs))
   }
 
@@ -104,10 +105,18 @@ export class Lanes {
   }
 }
 
-function begin(lane: Lane): void {
+function begin(lane: Lane, plan: LanePlan): void {
   lane.running += 1
   lane.beginnings = Math.max(0, lane.beginnings - 1)
-  lane.begunAtMs = lane.countedAtMs
+  // Timers are late, which the next ones make up for; a while in which nobody asked is not made up for.
+  const nowMs = lane.countedAtMs
+  const dueMs = Math.max(lane.begunAtMs + gapMs(plan), nowMs - limits.laneLatenessMs)
+  lane.begunAtMs = Math.min(dueMs, nowMs)
+}
+
+/** Between two beginnings: never more than its plan has. */
+function gapMs(plan: LanePlan): number {
+  return Math.min(limits.laneGapMs, 1 / paceMs(plan))
 }
 
 /** How many beginnings a tenant earns in a millisecond. */

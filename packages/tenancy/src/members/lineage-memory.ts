@@ -9,6 +9,11 @@ interface Known {
   readonly readAtMs: number
 }
 
+interface Reading {
+  readonly line: Promise<readonly Kin[]>
+  readonly readAtMs: number
+}
+
 /**
  * Remembers what users are in tenants. What this process changes is forgotten at once, what others change when the catalog
  * announces it; when it is not heard, nothing is believed for longer than `limits.lineageSilenceMs`.
@@ -26,7 +31,7 @@ export class LineageMemory {
     memberChanged: (_tenantId, userId) => this.forget(userId),
   }
   /** What is being read since the last change: those who ask meanwhile wait for it. */
-  readonly #reading = new Map<string, Promise<readonly Kin[]>>()
+  readonly #reading = new Map<string, Reading>()
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog
@@ -38,22 +43,23 @@ export class LineageMemory {
     const known = this.#known.get(name)
     if (known !== undefined && this.#isBelieved(known)) return known.line
     const joined = this.#reading.get(name)
-    if (joined !== undefined) return await joined
+    // One that takes longer may wait for a connection that has fallen silent.
+    if (joined !== undefined && isYounger(joined, limits.lineageJoinedMs)) return await joined.line
     this.#catalog.changes.listen(this.#listener)
     const readAtMs = Date.now()
     // Since a change it is not what is waited for any more: it may be older than that.
-    const isCurrent = () => this.#reading.get(name) === reading
-    const reading = listLineage(this.#catalog.db, key, userId)
-      .then((line) => {
+    const isCurrent = () => this.#reading.get(name)?.line === line
+    const line = listLineage(this.#catalog.db, key, userId)
+      .then((found) => {
         this.#known.delete(name)
-        if (line.length > 0 && isCurrent()) this.#remember(name, { line, readAtMs })
-        return line
+        if (found.length > 0 && isCurrent()) this.#remember(name, { line: found, readAtMs })
+        return found
       })
       .finally(() => {
         if (isCurrent()) this.#reading.delete(name)
       })
-    this.#reading.set(name, reading)
-    return await reading
+    this.#reading.set(name, { line, readAtMs })
+    return await line
   }
 
   /** Forgets everything about a user, or a tenant by its id or slug. */
@@ -62,10 +68,8 @@ export class LineageMemory {
     for (const name of this.#tagged.get(subject) ?? []) this.#known.delete(name)
   }
 
-  #isBelieved({ readAtMs }: Known): boolean {
-    const age = Date.now() - readAtMs
-    // A clock that was set back says nothing.
-    return (age >= 0 && age < limits.lineageLifetimeMs) || this.#catalog.changes.coversMembers(readAtMs)
+  #isBelieved(known: Known): boolean {
+    return isYounger(known, limits.lineageLifetimeMs) || this.#catalog.changes.coversMembers(known.readAtMs)
   }
 
   #remember(name: string, known: Known): void {
@@ -84,6 +88,12 @@ export class LineageMemory {
       if (names?.size === 0) this.#tagged.delete(tag)
     }
   }
+}
+
+/** A clock that was set back says nothing. */
+function isYounger({ readAtMs }: { readonly readAtMs: number }, milliseconds: number): boolean {
+  const age = Date.now() - readAtMs
+  return age >= 0 && age < milliseconds
 }
 
 function tagsOf(name: string, line: readonly Kin[]): string[] {
