@@ -50,7 +50,7 @@ export const errorDefinitions = {
     status: 400,
     message: 'A tenant cannot have this {field}',
     remedy:
-      'Give a name of 1 to 200 characters; an id, if given, is a lower-case uuid; a cause a word of a-z, 0-9 and `-`.',
+      'Give a name of 1 to 200 characters; an id, if given, is a lower-case uuid; a cause a word of a-z, 0-9 and `-`; a parent is none of those below, and leaves nobody with more than 20 above.',
   },
   TENANT_PROVISIONING: {
     status: 503,

@@ -57,7 +57,7 @@ export const limits = {
   catalogIdleMs: 60_000,
   /** Connections of the application's own tables beside the catalog. */
   controlPlaneConnections: 10,
-  /** Ancestors of a tenant that count for what somebody is there. */
+  /** Ancestors that a tenant may have (sql/catalog has this too), and that count for what somebody is there. */
   lineageMax: 20,
   /**
    * What users are in tenants, remembered: how many answers; how long one is believed when no change of it would be heard; how

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Strategy } from '../src/index.ts'
+import { limits } from '../src/limits.ts'
 import { strategies, TestInstallation } from './support/installation.ts'
 
 describe.each(strategies)('changing a tenant under the %s strategy', (strategy: Strategy) => {
@@ -139,6 +140,58 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
       expect(refused).toMatchObject([{ code: 'TENANT_INVALID' }])
       for (const slug of ['one', 'two']) await tenants.update(slug, { parent: null })
     }
+  })
+
+  describe('in a tree', () => {
+    const levels = `select 'level' || n as slug, md5('level' || n)::uuid as id, md5('level' || n - 1)::uuid as above, n
+                      from generate_series(0, $1) as n`
+    const deepest = limits.lineageMax
+    const refusal = { code: 'TENANT_INVALID', details: { field: 'parent' } }
+    beforeAll(async () => {
+      await installation.inCatalog(
+        `insert into catalog.tenant (id, slug, name, plan_id, parent_id)
+           select id, slug, slug, 'only', case when n > 0 then above end from (${levels}) as level order by n`,
+        [deepest],
+      )
+    })
+    afterEach(async () => {
+      for (const slug of ['one', 'two']) await installation.tenancy.tenants.update(slug, { parent: null })
+    })
+
+    test('makes none that would have more above it than count', async () => {
+      const { tenants } = installation.tenancy
+      const wanted = { slug: 'leaf', name: 'Leaf', plan: 'only' }
+      const below = `level${deepest}`
+      await expect(tenants.create({ ...wanted, parent: below })).rejects.toMatchObject(refusal)
+      await expect(tenants.begin({ ...wanted, parent: below })).rejects.toMatchObject(refusal)
+      await expect(tenants.get('leaf')).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+      await tenants.create({ ...wanted, parent: `level${deepest - 1}` })
+      await tenants.delete('leaf')
+    })
+
+    test('moves none, with those below it, to where one would have more above it than count', async () => {
+      const { tenants } = installation.tenancy
+      await expect(tenants.update('one', { parent: `level${deepest}` })).rejects.toMatchObject(refusal)
+      await tenants.update('two', { parent: 'one' })
+      await expect(tenants.update('one', { parent: `level${deepest - 1}` })).rejects.toMatchObject(refusal)
+      expect(await tenants.get('one')).toMatchObject({ parentId: null })
+      await tenants.update('one', { parent: `level${deepest - 2}` })
+      expect(await installation.tenancy.members.lineage('two')).toHaveLength(deepest + 1)
+    })
+
+    test('moves no two at the same time, of which each alone would fit', async () => {
+      const { tenants } = installation.tenancy
+      const outcomes = await Promise.allSettled([
+        tenants.update('one', { parent: `level${deepest - 1}` }),
+        tenants.update('two', { parent: 'one' }),
+        tenants.create({ slug: 'leaf', name: 'Leaf', plan: 'only', parent: 'one' }),
+      ])
+      const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+      for (const reason of refused) expect(reason).toMatchObject(refusal)
+      const [moved, ...below] = outcomes.map(({ status }) => status === 'fulfilled')
+      expect(below).toEqual(moved ? [false, false] : expect.arrayContaining([true]))
+      if (below[1]) await tenants.delete('leaf')
+    })
   })
 
   /** From version 17 on tenants move. */

@@ -67,6 +67,8 @@ async function noteAnswer(
 /** Whether they have been refused before in this window of time, which ends when they may ask again. */
 function isRepeated(refused: Refused, { impersonationId = '' }: Caller, reply: FastifyReply): boolean {
   if (refused.has(impersonationId)) return true
-  refused.set(impersonationId, true, { ttl: 1000 * Number(reply.getHeader('retry-after') ?? 1) })
+  // At least a second: of 0 it would be for ever.
+  const seconds = Math.max(1, Number(reply.getHeader('retry-after'))) || 1
+  refused.set(impersonationId, true, { ttl: 1000 * seconds })
   return false
 }

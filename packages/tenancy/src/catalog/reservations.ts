@@ -5,7 +5,7 @@ import type { LockNames, Question, UnderLock } from './locks.ts'
 import type { Member } from './members.ts'
 import { type DatabaseRecord, type DatabaseRow, toDatabase } from './places.ts'
 import type { CatalogTables } from './tables.ts'
-import { explainSlug, type TenantRow, toTenant } from './tenants.ts'
+import { explainTenant, type TenantRow, toTenant } from './tenants.ts'
 
 /** How many tenants of each strategy are in a database that they share. */
 export interface Occupancy {
@@ -105,7 +105,8 @@ function toSupply(row: SupplyRow | undefined): Supply {
  * Records a tenant together with its place, or neither.
  *
  * @returns warm: a database that was waiting, and the tenant has the id that it was made for
- * @throws QuickScaleError `TENANT_EXISTS` for the id of another tenant, deleted ones included; `SLUG_RESTING`, `DATABASE_TAKEN`
+ * @throws QuickScaleError `TENANT_EXISTS` for the id of another tenant, deleted ones included; `SLUG_RESTING`, `DATABASE_TAKEN`,
+ *   `TENANT_INVALID` for a parent that has too many above it
  */
 export async function recordTenant(
   underLock: UnderLock,
@@ -120,7 +121,7 @@ export async function recordTenant(
     [tenant, place],
   )
     .catch(explainTaken)
-    .catch((cause: unknown) => explainSlug(cause, tenant.slug))
+    .catch((cause: unknown) => explainTenant(cause, tenant.slug))
   if (row === undefined) throw new RangeError('a function that returns a row has returned none')
   return { tenant: toTenant(row.tenant), database: toDatabase(row.database), warm: row.warm }
 }

@@ -84,7 +84,8 @@ export interface TenantChanges {
 }
 
 /**
- * @throws QuickScaleError `TENANT_EXISTS` when the slug is another tenant's, `SLUG_RESTING` when it once was
+ * @throws QuickScaleError `TENANT_EXISTS` when the slug is another tenant's, `SLUG_RESTING` when it once was, `TENANT_INVALID`
+ *   when too many would be above the tenant, or above one below it
  */
 export async function updateTenant(
   db: Kysely<CatalogTables>,
@@ -102,7 +103,7 @@ export async function updateTenant(
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirstOrThrow()
-    .catch((cause: unknown) => explainSlug(cause, slug ?? ''))
+    .catch((cause: unknown) => explainTenant(cause, slug ?? ''))
   return toTenant(row)
 }
 
@@ -139,13 +140,18 @@ export async function isWithin(db: Kysely<CatalogTables>, id: string, ancestorId
 const childrenNamed = 5
 /** SQLSTATE of sql/catalog for a slug that was another tenant's a moment ago. */
 const slugResting = 'QS008'
+/** SQLSTATE of sql/catalog for a parent under which a tenant, or one below it, has too many above it. */
+const treeTooDeep = 'QS009'
 /** Unique: slugs of living tenants, and ids. */
 const taken = new Set(['tenant_slug', 'tenant_pkey'])
 
-/** Names what the catalog has refused a slug, or an id, for. */
-export function explainSlug(cause: unknown, slug: string): never {
+/** Names what the catalog has refused a slug, an id or a parent for. */
+export function explainTenant(cause: unknown, slug: string): never {
   if (cause instanceof pg.DatabaseError && cause.code === slugResting) {
     throw new QuickScaleError('SLUG_RESTING', { slug }, { cause })
+  }
+  if (cause instanceof pg.DatabaseError && cause.code === treeTooDeep) {
+    throw new QuickScaleError('TENANT_INVALID', { field: 'parent' }, { cause })
   }
   if (cause instanceof pg.DatabaseError && taken.has(cause.constraint ?? '')) {
     throw new QuickScaleError('TENANT_EXISTS', { key: slug }, { cause })

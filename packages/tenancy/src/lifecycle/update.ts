@@ -24,7 +24,7 @@ export interface TenantUpdate {
   readonly name?: string
   /** A plan of the strategy the tenant lives under, whose rules allow the server it is on. */
   readonly plan?: string
-  /** Key of the tenant this one becomes a sub-account of; null for none. */
+  /** Key of the tenant this one becomes a sub-account of, unless somebody had more than 20 above them then; null for none. */
   readonly parent?: string | null
 }
 

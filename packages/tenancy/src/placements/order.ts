@@ -15,7 +15,7 @@ export interface NewTenant {
   readonly name: string
   /** One of the configured plans; decides the strategy. */
   readonly plan: string
-  /** Key of the tenant this one is a sub-account of. */
+  /** Key of the tenant this one is a sub-account of, which has fewer than 20 above it. */
   readonly parent?: string
   /** uuid, lower case; no warm database can be claimed for it. @defaultValue a random one */
   readonly id?: string
