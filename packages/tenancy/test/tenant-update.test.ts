@@ -192,6 +192,33 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
       expect(below).toEqual(moved ? [false, false] : expect.arrayContaining([true]))
       if (below[1]) await tenants.delete('leaf')
     })
+
+    test('makes none below one that moves at that moment to where it would not fit', async () => {
+      const { tenants } = installation.tenancy
+      const mover = await installation.connectTo(`${installation.name}_catalog`)
+      try {
+        await mover.query('begin')
+        await mover.query(
+          `update catalog.tenant set parent_id = md5('level' || $1::integer)::uuid where slug = 'one'`,
+          [deepest - 1],
+        )
+        let settled = false
+        const made = tenants
+          .create({ slug: 'late', name: 'Late', plan: 'only', parent: 'one' })
+          .finally(() => {
+            settled = true
+          })
+        const outcome = expect(made).rejects.toMatchObject(refusal)
+        // It waits for the mover, or else it has been made already.
+        const waits = `select from pg_locks where locktype = 'advisory' and not granted
+                          and pg_backend_pid() = any (pg_blocking_pids(pid))`
+        while (!settled && (await mover.query(waits)).rowCount === 0);
+        await mover.query('commit')
+        await outcome
+      } finally {
+        await mover.end()
+      }
+    })
   })
 
   /** From version 17 on tenants move. */
