@@ -169,6 +169,18 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
       await tenants.delete('leaf')
     })
 
+    test('puts nobody below one that is deleted, by its uuid either', async () => {
+      const { tenants } = installation.tenancy
+      const { id: parent } = await tenants.create({ slug: 'gone', name: 'Gone', plan: 'only' })
+      await tenants.delete('gone')
+      const gone = { code: 'TENANT_DELETED' }
+      await expect(
+        tenants.create({ slug: 'leaf', name: 'Leaf', plan: 'only', parent }),
+      ).rejects.toMatchObject(gone)
+      await expect(tenants.update('one', { parent })).rejects.toMatchObject(gone)
+      expect(await tenants.get('one')).toMatchObject({ parentId: null })
+    })
+
     test('moves none, with those below it, to where one would have more above it than count', async () => {
       const { tenants } = installation.tenancy
       await expect(tenants.update('one', { parent: `level${deepest}` })).rejects.toMatchObject(refusal)

@@ -57,6 +57,20 @@ export async function findTenant(db: Kysely<CatalogTables>, key: TenantKey): Pro
   return row === undefined ? null : toTenant(row)
 }
 
+/**
+ * The tenant that another one is to be below.
+ *
+ * @returns its id
+ * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_DELETED`, `TENANT_KEY_INVALID`
+ */
+export async function findParent(db: Kysely<CatalogTables>, key: string): Promise<string> {
+  const parent = await findTenant(db, parseTenantKey(key))
+  if (parent === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key })
+  if (parent.state === 'deleting' || parent.state === 'deleted')
+    throw new QuickScaleError('TENANT_DELETED', { key })
+  return parent.id
+}
+
 export async function listTenants(
   db: Kysely<CatalogTables>,
   filter: TenantFilter,

@@ -20,7 +20,7 @@ export interface Tenants {
    * Makes a tenant and its place. Safe to repeat after a crash: it goes on where it was interrupted.
    *
    * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `SLUG_RESTING`,
-   *   `PLACEMENT_REFUSED`, `MEMBER_INVALID`, `NOT_INSTALLED`, `LOCK_LOST`; with `database`, before anything is changed:
+   *   `TENANT_NOT_FOUND` and `TENANT_DELETED` (the parent), `PLACEMENT_REFUSED`, `MEMBER_INVALID`, `NOT_INSTALLED`, `LOCK_LOST`; with `database`, before anything is changed:
    *   `DATABASE_URL_INVALID`, `SERVER_UNREACHABLE`, `DATABASE_INSECURE`, `DATABASE_UNSUITABLE`,
    *   `DATABASE_RIGHTS_MISSING`, `DATABASE_TAKEN`, `DATABASE_NOT_EMPTY`
    * @example await tenancy.tenants.create({ slug: 'acme', name: 'Acme', plan: 'enterprise', database: { url } })

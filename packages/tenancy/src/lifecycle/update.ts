@@ -2,12 +2,11 @@ import type { Kysely } from 'kysely'
 import { recordAudit } from '../catalog/audit.ts'
 import type { CatalogTables } from '../catalog/tables.ts'
 import {
-  findTenant,
+  findParent,
   holdTree,
   isWithin,
   parseName,
   parseSlug,
-  parseTenantKey,
   type TenantChanges,
   updateTenant,
 } from '../catalog/tenants.ts'
@@ -136,10 +135,9 @@ async function readParent(
   if (parent === undefined) return {}
   if (parent === null) return { parentId: null }
   const { db } = workshop.catalog
-  const found = await findTenant(db, parseTenantKey(parent))
-  if (found === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: parent })
-  await assertNotWithin(db, found.id, tenant.id)
-  return { parentId: found.id }
+  const parentId = await findParent(db, parent)
+  await assertNotWithin(db, parentId, tenant.id)
+  return { parentId }
 }
 
 async function assertNotWithin(db: Kysely<CatalogTables>, parentId: string, tenantId: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { type NewMember, parseMember } from '../catalog/members.ts'
-import { findTenant, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
+import { findParent, parseName, parseSlug, parseTenantKey } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import type { PlacementRules } from '../server-config.ts'
 import type { Workshop } from '../strategies/strategy.ts'
@@ -57,7 +57,7 @@ export async function readOrder(workshop: Workshop, plans: Plans, wanted: NewTen
   const members = (wanted.members ?? []).map(parseMember)
   const wish = wishOf(planOf(plans, plan), { server, region })
   if (database !== undefined) assertBringable(wish, database ?? { url: '' })
-  const parentId = await parentOf(workshop, wanted)
+  const parentId = wanted.parent === undefined ? null : await findParent(workshop.catalog.db, wanted.parent)
   const waiting = wish.strategy === 'database' && wanted.id === undefined && database === undefined
   const shape = waiting ? await wantedShape(workshop) : undefined
   return { id, slug, name, plan, parentId, server, region: region ?? null, members, database, wish, shape }
@@ -70,11 +70,4 @@ function readRules({ server, region }: NewTenant): PlacementRules {
     if (!usable) throw new QuickScaleError('TENANT_INVALID', { field })
   }
   return { server, region }
-}
-
-async function parentOf(workshop: Workshop, wanted: NewTenant): Promise<string | null> {
-  if (wanted.parent === undefined) return null
-  const parent = await findTenant(workshop.catalog.db, parseTenantKey(wanted.parent))
-  if (parent === null) throw new QuickScaleError('TENANT_NOT_FOUND', { key: wanted.parent })
-  return parent.id
 }

@@ -21,7 +21,7 @@ import { choose, findPlace, type Placed, type Plans, requirePlace } from './rese
  *
  * @param onRecorded called when the tenant is in the catalog, and its place is still to be made
  * @throws QuickScaleError `TENANT_EXISTS`, `TENANT_KEY_INVALID`, `TENANT_INVALID`, `PLAN_UNKNOWN`, `TENANT_NOT_FOUND`
- *   (parent), `PLACEMENT_REFUSED`, `MEMBER_INVALID`, `LOCK_LOST`; for a brought database also what {@link examineOffer} throws
+ *   and `TENANT_DELETED` (the parent), `PLACEMENT_REFUSED`, `MEMBER_INVALID`, `LOCK_LOST`; for a brought database also what {@link examineOffer} throws
  */
 export async function provisionTenant(
   workshop: Workshop,
