@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import type pg from 'pg'
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { MoverProcess } from '../../../test/support/mover-process.ts'
-import type { Move, MoveWatch, Strategy } from '../src/index.ts'
+import type { Move, MoveWatch, Strategy, WatchOptions } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
 import { configOf, TestInstallation } from './support/installation.ts'
 
@@ -30,25 +28,30 @@ describe('processes that watch moves', () => {
   let installation: TestInstallation
   const started: MoverProcess[] = []
   const watches: MoveWatch[] = []
+  const warnings: unknown[] = []
+  const warned = (warning: unknown) => warnings.push(warning)
 
   beforeAll(async () => {
     installation = await TestInstallation.open('rls', { plans })
+    process.on('warning', warned)
   })
 
   afterAll(async () => {
+    process.off('warning', warned)
     await installation?.close()
   })
 
   afterEach(async () => {
     for (const each of watches.splice(0)) await each.close()
+    warnings.length = 0
     for (const each of started.splice(0)) await each.kill()
   })
 
   /** As another process would, with connections of its own. */
-  async function watch(): Promise<Move[]> {
+  async function watch(options: WatchOptions = {}): Promise<Move[]> {
     const resumed: Move[] = []
     const { moves } = await installation.another('rls', { plans })
-    watches.push(moves.watch({ copyShare: 1, onResumed: (move) => resumed.push(move) }))
+    watches.push(moves.watch({ copyShare: 1, onResumed: (move) => resumed.push(move), ...options }))
     return resumed
   }
 
@@ -95,6 +98,25 @@ describe('processes that watch moves', () => {
     )
     return rows
   }
+
+  /** What would end the process, or the watch, if it were part of the work. */
+  const failingCallbacks: WatchOptions = {
+    onResumed: async () => {
+      throw new Error('told in vain')
+    },
+    onFailed() {
+      throw new Error('told in vain')
+    },
+  }
+  const untilWarned = () =>
+    expect
+      .poll(() => warnings)
+      .toContainEqual(
+        expect.objectContaining({
+          code: 'QUICKSCALE_CALLBACK_FAILED',
+          detail: expect.stringContaining('told in vain'),
+        }),
+      )
 
   async function leaseOf(key: string): Promise<number> {
     const { id } = await moveOf(key)
@@ -180,14 +202,17 @@ describe('processes that watch moves', () => {
     await untilOver('passed-on', 'done')
   })
 
-  test('leave alone what a living process works on, and what somebody has stopped', async () => {
+  test('leave alone what a living process works on, or one of an earlier version, and what somebody has stopped', async () => {
     const { moves } = installation.tenancy
-    await createTenants(['working', 'stopped', 'left', 'left-later'], 'rls')
+    await createTenants(['working', 'stopped', 'earlier', 'left', 'left-later'], 'rls')
     await leave([
       { key: 'stopped', to: 'schema', handOver: false },
+      { key: 'earlier', to: 'schema', handOver: true },
       { key: 'left', to: 'schema', handOver: true },
       { key: 'left-later', to: 'schema', handOver: false },
     ])
+    // Has taken it over, as a version does that holds no lock meanwhile.
+    await change('earlier', 'lease = lease + 1')
     const lock = await lockIn(pool(), unscopedWriters)
     const working = moves.start('working', { to: 'schema', ...quick })
     await untilState('working', 'streaming')
@@ -211,7 +236,12 @@ describe('processes that watch moves', () => {
       attempts: 0,
       stoppedAt: expect.any(Date),
     })
-    expect((await moves.resume({ copyShare: 1 })).moves).toMatchObject([{ state: 'done', stoppedAt: null }])
+    expect(await moveOf('earlier')).toMatchObject({ state: 'streaming', attempts: 0, stoppedAt: null })
+    const { moves: resumed } = await moves.resume({ copyShare: 1 })
+    expect(resumed.map(({ state, stoppedAt }) => [state, stoppedAt])).toEqual([
+      ['done', null],
+      ['done', null],
+    ])
   })
 
   test('finish a cancellation, and close a way back that is over, for those who are gone', async () => {
@@ -229,6 +259,20 @@ describe('processes that watch moves', () => {
     await untilOver('two', 'done')
   })
 
+  test('go on when whoever is told of it fails', async () => {
+    await createTenants(['untold'], 'rls')
+    await leave([{ key: 'untold', to: 'schema', handOver: true }])
+    await change('untold', "request = 'cancel'")
+    await installation.inCatalog('alter table catalog.move rename to away')
+    await watch(failingCallbacks)
+    await untilWarned()
+    warnings.length = 0
+    await installation.inCatalog('alter table catalog.away rename to move')
+    await untilOver('untold', 'cancelled')
+    await untilWarned()
+    expect(await moveOf('untold')).toMatchObject({ state: 'cancelled', failure: null })
+  })
+
   test('try one that fails again, later each time, and not for ever', async () => {
     const { moves, tenants } = installation.tenancy
     await createTenants(['failing'], 'database')
@@ -242,7 +286,7 @@ describe('processes that watch moves', () => {
       installation.inCatalog(`alter database ${databaseName} allow_connections ${allowed}`)
     await allowConnections(false)
     await change('failing', 'stopped_at = null, attempts = 3')
-    await watch()
+    await watch(failingCallbacks)
     await untilAttempted('failing', 4)
     await expect
       .poll(async () => (await moveOf('failing')).failure)
@@ -265,26 +309,5 @@ describe('processes that watch moves', () => {
     expect((await moves.resume({ copyShare: 1 })).moves).toMatchObject([
       { state: 'done', attempts: 0, failure: null },
     ])
-  })
-
-  test('hold no process up that does nothing else, and let it close', async () => {
-    const module = new URL('../src/catalog/mover-locks.ts', import.meta.url).href
-    const text = `
-      const { MoverLocks } = await import(${JSON.stringify(module)})
-      const locks = new MoverLocks(process.env.CATALOG, (query) => query)
-      await locks.holding('worked on', async () => undefined)
-      if (process.argv[1] === 'close') await locks.close()
-      console.log('well')`
-    const url = new URL(inject('databaseUrl'))
-    url.pathname = `/${installation.name}_catalog`
-    const env = { ...process.env, CATALOG: url.href }
-    for (const end of ['close', 'leave']) {
-      const { stdout } = await promisify(execFile)(
-        process.execPath,
-        ['--input-type=module', '-e', text, end],
-        { env },
-      )
-      expect(stdout).toBe('well\n')
-    }
   })
 })

@@ -1,19 +1,20 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import { limits } from '../limits.ts'
-import { type HeldMove, toHeld } from './moves.ts'
+import { type HeldMove, nextLease, toHeld } from './moves.ts'
 import type { CatalogTables } from './tables.ts'
 
 type Database = Kysely<CatalogTables>
 
 /**
- * What is to be taken up unasked, if nobody works on it: there is something to do, nobody has stopped it, and it was not tried in vain too
- * often, or a moment ago. A tenant between two places waits for its next one, whatever was said of its move before.
+ * What is to be taken up unasked, if nobody works on it: there is something to do, nobody has stopped it, it was not tried in vain too
+ * often, or a moment ago, and whoever had it last would hold a lock if it lived: an earlier version holds none. A tenant between two
+ * places waits for its next one, whatever was said of its move before.
  */
 const left: RawBuilder<boolean> = sql<boolean>`(
   finished_at is null
   and (state <> 'active' or request is not null
        or coalesce(switched_at + window_ms * interval '1 millisecond', now()) <= now())
-  and (state = 'switched' or (stopped_at is null and attempts < ${limits.moveAttemptsMax}))
+  and (state = 'switched' or (locked_lease = lease and stopped_at is null and attempts < ${limits.moveAttemptsMax}))
   and coalesce(retry_at <= now(), true))`
 
 /** Some of the moves that nobody may be working on, tenants between two places first. */
@@ -34,7 +35,7 @@ export async function leaseLeftMove(db: Database, id: string): Promise<HeldMove 
   const row = await db
     .updateTable('move')
     .set({
-      lease: sql<number>`lease + 1`,
+      ...nextLease,
       attempts: sql<number>`attempts + 1`,
       retry_at: retryAfter(sql`attempts`),
     })

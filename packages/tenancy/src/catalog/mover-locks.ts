@@ -66,11 +66,11 @@ export class MoverLocks {
   }
 
   async #take(id: string, text: string): Promise<boolean> {
-    if (this.#add(id, 1) > 1) return true
+    this.#add(id, 1)
     try {
+      // Also where others of this process are at it: what they have asked for may yet fail.
       const held = await this.#ask(text, id)
-      // Work that was not to wait for anybody has come meanwhile.
-      if (!held && this.#add(id, -1) > 0) await this.#ask(takeNow, id)
+      if (!held) this.#add(id, -1)
       return held
     } catch (error) {
       this.#add(id, -1)
@@ -104,12 +104,17 @@ export class MoverLocks {
     if (text !== giveUp && !this.#counts.has(id)) return false
     const opening = this.#session ?? this.#open()
     const session = await this.#named(opening)
+    // A session counts how often it has taken a lock: once is enough for all of this process.
+    if (text !== giveUp && this.#held.get(id) === opening) return true
     try {
       session.ref()
       const { rows } = await session.query<{ held: boolean }>(text, [`mover ${id}`])
-      session.unref()
       const held = rows[0]?.held === true
-      if (held && text !== giveUp) this.#held.set(id, opening)
+      if (text === giveUp) this.#held.delete(id)
+      else if (held && this.#counts.has(id)) this.#held.set(id, opening)
+      // Whoever wanted it has left meanwhile.
+      else if (held) await session.query(giveUp, [`mover ${id}`])
+      session.unref()
       return held
     } catch (error) {
       // Nobody knows what it holds. Not awaited: a server that does not answer would not end it either.

@@ -61,6 +61,7 @@ export async function insertMove(db: Database, move: NewMove): Promise<Move> {
       target_server: target.server,
       target_schema: target.schema,
       window_ms: move.windowMs,
+      locked_lease: 0,
     })
     .returningAll()
     .executeTakeFirstOrThrow()
@@ -143,7 +144,7 @@ export async function leaseMove(
 ): Promise<HeldMove> {
   const row = await db
     .updateTable('move')
-    .set(({ eb }) => ({ lease: eb('lease', '+', 1), ...(asked ? untried : {}) }))
+    .set({ ...nextLease, ...(asked ? untried : {}) })
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirst()
@@ -164,6 +165,9 @@ export async function reviewMove(
     .executeTakeFirst()
   return row === undefined ? null : await toHeld(db, row)
 }
+
+/** Of a process that holds the move's lock meanwhile: see mover-locks.ts. */
+export const nextLease = { lease: sql<number>`lease + 1`, locked_lease: sql<number>`lease + 1` }
 
 /** As if nobody had taken it up unasked, nor stopped it. */
 const untried = { stopped_at: null, attempts: 0, retry_at: null }

@@ -123,6 +123,8 @@ export interface CatalogTables {
     stopped_at: ColumnType<Date | null, never, Date | null>
     attempts: Generated<number>
     retry_at: ColumnType<Date | null, never, Date | null>
+    /** The lease whose holder says by a lock that it lives; see sql/catalog. */
+    locked_lease: number | null
     created_at: CreatedAt
     switched_at: ColumnType<Date | null, never, Date>
     finished_at: ColumnType<Date | null, never, Date>

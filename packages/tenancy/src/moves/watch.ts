@@ -14,7 +14,10 @@ import type { Turns } from './turns.ts'
 
 /** How moves are watched. */
 export interface WatchOptions extends Pick<DriveOptions, 'copyShare'> {
-  /** Called when a move that was taken up is where it was to be, or waits with its way back open. */
+  /**
+   * Called when a move that was taken up is where it was to be, or waits with its way back open. Neither this nor `onFailed` is waited
+   * for; what they throw is a warning of the process, `QUICKSCALE_CALLBACK_FAILED`.
+   */
   onResumed?(move: Move): void
   /** Called when one could not be brought on, or moves could not be looked for; that is tried again. */
   onFailed?(failure: { readonly move: string | null; readonly error: unknown }): void
@@ -58,7 +61,7 @@ export class Watch implements MoveWatch {
         failures = 0
       } catch (error) {
         failures += 1
-        if (!signal.aborted) this.#options.onFailed?.({ move: null, error })
+        if (!signal.aborted) this.#tellFailure(null, error)
       }
       await pause(Math.min(limits.moveWatchMs * 2 ** failures, limits.moveWatchMsMax), signal)
     }
@@ -78,7 +81,7 @@ export class Watch implements MoveWatch {
   }
 
   async #goOn(id: string): Promise<void> {
-    const { copyShare, onResumed, onFailed } = this.#options
+    const { copyShare, onResumed } = this.#options
     const { signal } = this.#closing
     const { db } = this.#workshop.catalog
     let attempts: number | null = null
@@ -87,10 +90,11 @@ export class Watch implements MoveWatch {
       if (leased === null) return
       attempts = leased.attempts
       const drive = { signal, handOver: true, ...(copyShare === undefined ? {} : { copyShare }) }
-      onResumed?.(await driveLeased(this.#workshop, leased, drive))
+      const move = await driveLeased(this.#workshop, leased, drive)
+      void tell(() => onResumed?.(move))
     } catch (error) {
       if (signal.aborted || isTakenOver(error)) return
-      onFailed?.({ move: id, error })
+      this.#tellFailure(id, error)
       if (attempts !== null) await this.#noteVainAttempt(id, attempts, error)
     }
   }
@@ -102,8 +106,25 @@ export class Watch implements MoveWatch {
       await noteVainAttempt(this.#workshop.catalog.db, { id, attempts }, isNoted ? null : why)
     } catch (unwritten) {
       // When it is tried again was written down before.
-      this.#options.onFailed?.({ move: id, error: unwritten })
+      this.#tellFailure(id, unwritten)
     }
+  }
+
+  #tellFailure(move: string | null, error: unknown): void {
+    const { onFailed } = this.#options
+    void tell(() => onFailed?.({ move, error }))
+  }
+}
+
+/** What is told is no part of the work: that it fails ends neither the watch nor the process. Not to be waited for. */
+async function tell(call: () => unknown): Promise<void> {
+  try {
+    await call()
+  } catch (error) {
+    process.emitWarning('A callback of moves.watch() has failed; the watch goes on.', {
+      code: 'QUICKSCALE_CALLBACK_FAILED',
+      detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    })
   }
 }
 
