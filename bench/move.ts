@@ -51,7 +51,9 @@ export interface MoveReport {
   /** The same under load, with its rests. */
   readonly copyRatioUnderLoad: number
   readonly applyPerSecond: number
+  /** The 99th percentile of the latencies of writes to another tenant while the large one moves under load, to that before. */
   readonly othersP99Ratio: number
+  readonly othersP99Ms: { readonly calm: number; readonly beside: number }
 }
 
 const pairs: readonly (readonly [Strategy, Strategy])[] = [
@@ -73,9 +75,12 @@ export async function runMoveBench(server: RunServer, options: MoveBenchOptions)
   const counts = { rls: 2 + Math.ceil(options.cutovers / circle.length), schema: 0, database: 1 }
   const installation = await install(server.url, counts, () => undefined, { waitMs: 30_000 })
   const mover = await Mover.open(installation.config)
+  const ending = new AbortController()
+  const signal = AbortSignal.any([options.signal, ending.signal])
   try {
-    return { name: 'move', machine, ...(await measure(installation, mover, options)) }
+    return { name: 'move', machine, ...(await measure(installation, mover, { ...options, signal })) }
   } finally {
+    ending.abort()
     await mover.close()
     await installation.drop()
   }
@@ -103,9 +108,9 @@ async function measure(installation: BenchInstallation, mover: Mover, options: M
     throw new RangeError('this takes three tenants')
   const bare = await prepareRows(installation, { large, neighbour, small }, options.rows)
   options.onProgress(`moving ${options.rows} rows beside nobody`)
-  const alone = await mover.move({ slug: large.slug, to: 'database', copyShare: 1 })
-  const others = new OpenLoop(installation.tenancy, neighbour.slug, options.perSecond)
-  const calm = new OpenLoop(installation.tenancy, first.slug, options.perSecond)
+  const alone = await mover.move({ slug: large.slug, to: 'database', copyShare: 1 }, options.signal)
+  const others = new OpenLoop(installation.tenancy, neighbour.slug, options)
+  const calm = new OpenLoop(installation.tenancy, first.slug, options)
   // Connections, plans and what the rows have left to be written.
   await sleep(warmUpMs)
   const warmed = others.writes.length
@@ -161,13 +166,13 @@ async function moveUnderLoad(
   { tenancy }: BenchInstallation,
   mover: Mover,
   { slug, to }: { slug: string; to: Strategy },
-  { perSecond, copyShare }: MoveBenchOptions,
+  { perSecond, copyShare, signal }: MoveBenchOptions,
   { loops, pausesMs, seen }: Gathered,
 ): Promise<void> {
-  const loop = new OpenLoop(tenancy, slug, perSecond)
+  const loop = new OpenLoop(tenancy, slug, { perSecond, signal })
   loops.push(loop)
   await sleep(aroundMs / 2)
-  const move = await mover.move({ slug, to, ...(copyShare !== undefined && { copyShare }) })
+  const move = await mover.move({ slug, to, ...(copyShare !== undefined && { copyShare }) }, signal)
   await sleep(aroundMs)
   await loop.stop()
   seen.push(move)
@@ -206,6 +211,7 @@ function ratios(
     copyRatioUnderLoad: rounded((large?.progress.rowsPerSecond ?? 0) / bare),
     applyPerSecond: rounded(applyRate(large)),
     othersP99Ratio: rounded(beside / calmP99),
+    othersP99Ms: { calm: rounded(calmP99), beside: rounded(beside) },
   }
 }
 

@@ -9,6 +9,11 @@ export interface Write {
   readonly answeredAtMs: number
 }
 
+interface LoadOptions {
+  readonly perSecond: number
+  readonly signal: AbortSignal
+}
+
 /** The writes of one tenant at a fixed rate, and what has been acknowledged of them. */
 export class OpenLoop {
   readonly writes: Write[] = []
@@ -19,8 +24,9 @@ export class OpenLoop {
   #stopped = false
   readonly #running: Promise<void>
 
-  constructor(tenancy: Tenancy, slug: string, perSecond: number) {
-    this.#running = this.#run(tenancy, slug, perSecond)
+  /** @param signal ends it too */
+  constructor(tenancy: Tenancy, slug: string, { perSecond, signal }: LoadOptions) {
+    this.#running = this.#run(tenancy, slug, { perSecond, signal })
   }
 
   async stop(): Promise<void> {
@@ -29,10 +35,10 @@ export class OpenLoop {
     await Promise.all(this.inFlight)
   }
 
-  async #run(tenancy: Tenancy, slug: string, perSecond: number): Promise<void> {
+  async #run(tenancy: Tenancy, slug: string, { perSecond, signal }: LoadOptions): Promise<void> {
     const handle = tenancy.tenant(slug)
     const startedAtMs = now()
-    for (let index = 0; !this.#stopped; index += 1) {
+    for (let index = 0; !this.#stopped && !signal.aborted; index += 1) {
       const dueAtMs = startedAtMs + (index * 1000) / perSecond
       const earlyMs = dueAtMs - now()
       if (earlyMs > 0) await sleep(earlyMs)

@@ -29,12 +29,7 @@ export type MoverEvent =
 const tenancy = await createTenancy(workerData as TenancyConfig)
 const tell = (event: MoverEvent) => parentPort?.postMessage(event)
 
-parentPort?.on('message', async (order: MoveOrder | null) => {
-  if (order === null) {
-    await tenancy.close()
-    parentPort?.close()
-    return
-  }
+parentPort?.on('message', async (order: MoveOrder) => {
   try {
     const { progress } = await tenancy.moves.start(order.slug, {
       to: order.to,

@@ -31,12 +31,13 @@ export class Mover {
     return new Mover(worker)
   }
 
-  async move(order: MoveOrder): Promise<SeenMove> {
+  /** @param signal leaves the move as it is */
+  async move(order: MoveOrder, signal: AbortSignal): Promise<SeenMove> {
     const startedAtMs = Date.now()
     let [streamingAtMs, caughtUpAtMs, switchedAtMs, changesCaughtUp] = [0, 0, 0, 0]
     this.#worker.postMessage(order)
     for (;;) {
-      const [event]: [MoverEvent] = (await once(this.#worker, 'message')) as [MoverEvent]
+      const [event]: [MoverEvent] = (await once(this.#worker, 'message', { signal })) as [MoverEvent]
       if (event.kind === 'failed') throw new Error(`${order.slug} was not moved: ${event.reason}`)
       if (event.kind === 'done') {
         return {
@@ -61,8 +62,8 @@ export class Mover {
     }
   }
 
+  /** Whatever it is doing: its connections end with it. */
   async close(): Promise<void> {
-    this.#worker.postMessage(null)
-    await once(this.#worker, 'exit')
+    await this.#worker.terminate()
   }
 }

@@ -9,6 +9,12 @@ export async function dropInstallation(databaseUrl: string, installation: string
       'select datname as name from pg_database where starts_with(datname, $1)',
       [`${installation}_`],
     )
+    // Of moves that were interrupted: no database goes while it has one.
+    const slots = `from pg_replication_slots where starts_with(database, $1)`
+    await client.query(`select pg_terminate_backend(active_pid, 10000) ${slots} and active`, [
+      `${installation}_`,
+    ])
+    await client.query(`select pg_drop_replication_slot(slot_name) ${slots}`, [`${installation}_`])
     for (const { name } of databases.rows) {
       await client.query(`drop database ${client.escapeIdentifier(name)} with (force)`)
     }

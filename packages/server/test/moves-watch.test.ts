@@ -33,14 +33,13 @@ describe('a move whose process was killed', () => {
   it('is gone on with by a server, and by the next one when that is closed', async () => {
     const { tenancy, config } = installation
     const look = () => tenancy.moves.get('one')
-    const attempted = (attempts: number) =>
-      expect.poll(async () => (await look()).attempts, { timeout: 20_000 }).toBe(attempts)
+    const attempted = (attempts: number) => expect.poll(async () => (await look()).attempts).toBe(attempts)
     await tenancy.tenant('one').query("insert into companies (name) values ('kept')")
     lock = await holdUp()
     mover = new MoverProcess({ config, key: 'one', destination: { to: 'schema', rollbackWindowMs: 0 } })
     mover.order('start')
     const state = async () => (await tenancy.moves.list({ tenant: 'one' }))[0]?.state
-    await expect.poll(state, { timeout: 30_000 }).toBe('streaming')
+    await expect.poll(state).toBe('streaming')
     const first = await installation.open({ moves: { copyShare: 1 } })
     await mover.kill()
     await attempted(1)
@@ -50,7 +49,7 @@ describe('a move whose process was killed', () => {
     const next = await installation.open({ moves: true })
     await attempted(1)
     await lock.end()
-    await expect.poll(state, { timeout: 30_000 }).toBe('done')
+    await expect.poll(state).toBe('done')
     await next.close()
     expect(
       (await tenancy.tenant('one').query("select name from companies where name = 'kept'")).rows,

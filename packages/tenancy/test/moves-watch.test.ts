@@ -27,6 +27,7 @@ const cases: readonly [string, Strategy, Strategy, string, string][] = [
 describe('processes that watch moves', () => {
   let installation: TestInstallation
   const started: MoverProcess[] = []
+  const held: pg.Client[] = []
   const watches: MoveWatch[] = []
   const warnings: unknown[] = []
   const warned = (warning: unknown) => warnings.push(warning)
@@ -42,6 +43,8 @@ describe('processes that watch moves', () => {
   })
 
   afterEach(async () => {
+    // What is held up would hold up whoever watches it.
+    for (const each of held.splice(0)) await each.end()
     for (const each of watches.splice(0)) await each.close()
     warnings.length = 0
     for (const each of started.splice(0)) await each.kill()
@@ -72,6 +75,7 @@ describe('processes that watch moves', () => {
 
   async function lockIn(database: string, lock: string): Promise<pg.Client> {
     const client = await installation.connectTo(database)
+    held.push(client)
     await client.query(`begin; ${lock}`)
     return client
   }
@@ -79,9 +83,9 @@ describe('processes that watch moves', () => {
   const pool = () => `${installation.name}_pool`
   const moveOf = (key: string): Promise<Move> => installation.tenancy.moves.get(key)
   const untilAttempted = (key: string, attempts: number) =>
-    expect.poll(async () => (await moveOf(key)).attempts, { timeout: 20_000 }).toBe(attempts)
+    expect.poll(async () => (await moveOf(key)).attempts).toBe(attempts)
   const untilOver = (key: string, state: string) =>
-    expect.poll(async () => (await moveOf(key)).state, { timeout: 30_000 }).toBe(state)
+    expect.poll(async () => (await moveOf(key)).state).toBe(state)
 
   async function change(key: string, values: string): Promise<void> {
     await installation.inCatalog(`update catalog.move set ${values} where tenant_id = $1`, [
@@ -139,7 +143,7 @@ describe('processes that watch moves', () => {
       )
       return ends.rowCount === 1 ? state : rows[0].state
     }
-    await expect.poll(look, { timeout: 30_000, interval: 5 }).toBe(state)
+    await expect.poll(look, { interval: 5 }).toBe(state)
   }
 
   /** Has moves begin, and ends their work before the switch. */
@@ -176,7 +180,7 @@ describe('processes that watch moves', () => {
       expect(await moveOf(key)).toMatchObject({ attempts: 0 })
       const lease = await leaseOf(key)
       await mover.kill()
-      await expect.poll(() => leaseOf(key), { timeout: 20_000 }).toBeGreaterThan(lease)
+      await expect.poll(() => leaseOf(key)).toBeGreaterThan(lease)
       await lock.end()
       await untilOver(key, 'done')
       expect(await moveOf(key)).toMatchObject({ stoppedAt: null, retryAt: null, failure: null })
