@@ -1,9 +1,8 @@
 import type { Strategy } from '@quickscale/tenancy'
-import type { InjectOptions } from 'fastify'
 import { sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { send } from './support/client.ts'
+import { send, sendingTo } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
 
@@ -27,8 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => installation.remove())
 
-const ask = (who: TestPerson, method: NonNullable<InjectOptions['method']>, url: string, payload?: object) =>
-  send(installation.app, { method, url, headers: who.headers, ...(payload && { payload }) })
+const ask = sendingTo(() => installation.app)
 
 /** As the administrator, in the database where the tenant's tables are. */
 async function asAdministrator(slug: string, work: (client: pg.Client, schema: string) => Promise<unknown>) {

@@ -8,7 +8,7 @@ import { buildApp, createFileMailer, defineApplication } from '../src/index.ts'
 import { addInterval, changesAt, DAY_MS, nextChange } from '../src/modules/billing/schedule.ts'
 import type { BillingTables, Changes, Subscription } from '../src/modules/billing/tables.ts'
 import { HOUR_MS, hourOf, rollUp } from '../src/modules/billing/usage/rollup.ts'
-import { type Answer, send } from './support/client.ts'
+import { type Answer, send, sendingTo } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
 
@@ -37,8 +37,7 @@ beforeAll(async () => {
 })
 afterAll(() => installation.remove())
 
-const ask = (who: TestPerson, method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) =>
-  send(installation.app, { method, url, headers: who.headers, ...(payload && { payload }) })
+const ask = sendingTo(() => installation.app)
 
 async function makeOrganization(slug: string, plan: string): Promise<string> {
   const { id } = await installation.tenancy.tenants.create({ slug, name: slug, plan })

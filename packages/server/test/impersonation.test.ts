@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Strategy } from '@quickscale/tenancy'
-import type { InjectOptions } from 'fastify'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { buildApp, createFileMailer, grantOperator, listOperators, revokeOperator } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
 import { sweepImpersonations } from '../src/modules/auth/impersonation/ending.ts'
 import type { AuthTables } from '../src/modules/auth/index.ts'
-import { type Answer, send } from './support/client.ts'
+import { type Answer, send, sendingTo } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { fillPath, makeBody, readOperations } from './support/operations.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
@@ -82,9 +81,7 @@ const isOpen = `
 interface Headed {
   readonly headers: Readonly<Record<string, string>>
 }
-type Method = NonNullable<InjectOptions['method']>
-const ask = (who: Headed, method: Method, url: string, payload?: object): Promise<Answer> =>
-  send(installation.app, { method, url, headers: who.headers, ...(payload && { payload }) })
+const ask = sendingTo(() => installation.app)
 const outcome = ({ status, body }: Answer) => [status, body.code]
 
 /** A token to act as somebody. */

@@ -1,10 +1,9 @@
 import type { Strategy } from '@quickscale/tenancy'
-import type { InjectOptions } from 'fastify'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { grantOperator } from '../src/index.ts'
 import type { BillingTables } from '../src/modules/billing/tables.ts'
-import { type Answer, send } from './support/client.ts'
+import { type Answer, sendingTo } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
 import { signUp, type Visitor } from './support/sessions.ts'
@@ -45,9 +44,7 @@ afterAll(() => installation.remove())
 interface Headed {
   readonly headers: Readonly<Record<string, string>>
 }
-type Method = NonNullable<InjectOptions['method']>
-const ask = (who: Headed, method: Method, url: string, payload?: object): Promise<Answer> =>
-  send(installation.app, { method, url, headers: who.headers, ...(payload && { payload }) })
+const ask = sendingTo(() => installation.app)
 const outcome = ({ status, body }: Answer) => [status, body.code]
 
 const written = (organization: string, number: string, month = 1) => ({

@@ -3,7 +3,7 @@ import { join as joinPath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Strategy } from '@quickscale/tenancy'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { type Answer, send } from './support/client.ts'
+import { send, sendingTo } from './support/client.ts'
 import { type DnsServer, startDnsServer } from './support/dns-server.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
@@ -34,9 +34,7 @@ afterAll(async () => {
   await dns.close()
 })
 
-type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
-const ask = (who: TestPerson, method: Method, url: string, payload?: object): Promise<Answer> =>
-  send(installation.app, { method, url, headers: who.headers, ...(payload && { payload }) })
+const ask = sendingTo(() => installation.app)
 
 /** Asks until the organization is active, as a page would. */
 async function untilActive(who: TestPerson, id: unknown): Promise<void> {

@@ -9,7 +9,7 @@ import type { BillingTables } from '../src/modules/billing/tables.ts'
 import { monthOf } from '../src/modules/billing/usage/record.ts'
 import { rollUp } from '../src/modules/billing/usage/rollup.ts'
 import { countUsage } from '../src/modules/billing/usage/tree.ts'
-import { type Answer, send } from './support/client.ts'
+import { type Answer, sendingTo } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
 
@@ -41,8 +41,7 @@ beforeAll(async () => {
 })
 afterAll(() => installation.remove())
 
-const ask = (who: TestPerson, method: 'GET' | 'POST', url: string, payload?: object) =>
-  send(installation.app, { method, url, headers: who.headers, ...(payload && { payload }) })
+const ask = sendingTo(() => installation.app)
 let keys = 0
 const record = (slug: string, meter = 'calls', quantity = 1, who = ann) => {
   keys += 1

@@ -23,3 +23,17 @@ export async function send(app: FastifyInstance, options: InjectOptions): Promis
     body: /[/+]json/.test(String(reply.headers['content-type'])) && reply.body !== '' ? reply.json() : {},
   }
 }
+
+interface Headed {
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Sends requests of somebody to the application as it is by then. */
+export function sendingTo(app: () => FastifyInstance) {
+  return (
+    who: Headed,
+    method: NonNullable<InjectOptions['method']>,
+    url: string,
+    payload?: object,
+  ): Promise<Answer> => send(app(), { method, url, headers: who.headers, ...(payload && { payload }) })
+}
