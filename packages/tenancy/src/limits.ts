@@ -138,7 +138,7 @@ export const limits = {
   /** How often one mover throws a copy away and begins anew, before it says why and stops. */
   moveRestartsMax: 3,
   /** Part of the time that a move uses for copies, comparisons and removals, unless it is told another one. */
-  moveShare: 0.25,
+  moveShare: 0.1,
   /** Bytes that a copy writes at a time, or one row; and when it has all of the time. */
   copyPieceBytes: 8_192,
   copyPieceBytesMax: 131_072,

@@ -44,7 +44,7 @@ export interface DriveOptions {
    * Part of the time that copies, comparisons and removals use, 0 to 1: less of it disturbs others less. Less is used while small writes
    * take longer than before.
    *
-   * @defaultValue 0.25
+   * @defaultValue 0.1
    */
   readonly copyShare?: number
   /**
