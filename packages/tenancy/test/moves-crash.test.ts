@@ -107,6 +107,7 @@ describe('a mover that is killed', () => {
     try {
       await untilFence(installation, tenantId, 'moved')
       await mover.kill()
+      expect(await betweenPlaces()).toMatchObject([{ level: 'error', subject: tenantId }])
       // Longer than all attempts of a client, if each asked the catalog and was led back.
       await sleep(6 * limits.catalogRetryMs)
     } finally {
@@ -115,6 +116,7 @@ describe('a mover that is killed', () => {
     }
     const { failed } = await tenancy.moves.resume()
     expect(failed).toEqual([])
+    expect(await betweenPlaces()).toEqual([])
     const { acknowledged, errors } = await writing.stop()
     expect(errors).toEqual([])
     const { rows } = await tenancy.tenant('closed').query('select id from note order by id')
@@ -148,6 +150,9 @@ describe('a mover that is killed', () => {
     const { rows } = await tenancy.tenant('large').query('select count(*)::integer as count from note')
     expect(rows).toEqual([{ count: 12_000 }])
   })
+
+  const betweenPlaces = async () =>
+    (await installation.tenancy.doctor()).findings.filter(({ check }) => check === 'move-between')
 
   test('while its new database is made: a cancellation leaves no database', async () => {
     const { tenancy } = installation

@@ -146,6 +146,18 @@ describe('processes that watch moves', () => {
     await expect.poll(look, { interval: 5 }).toBe(state)
   }
 
+  /** What the doctor says of moves that do not go on, by tenant. */
+  async function leftMoves(): Promise<Record<string, string>> {
+    const { findings } = await installation.tenancy.doctor()
+    const left = findings.filter(({ check }) => check === 'move-left')
+    expect(left.filter(({ level }) => level !== 'warning')).toEqual([])
+    const named = left.map(async ({ subject, message }) => {
+      const { slug } = await installation.tenancy.tenants.get(subject)
+      return [slug, message.replaceAll(/\d{4}-\S+Z/g, 'THEN')] as const
+    })
+    return Object.fromEntries(await Promise.all(named))
+  }
+
   /** Has moves begin, and ends their work before the switch. */
   async function leave(
     moves: readonly { readonly key: string; readonly to: Strategy; readonly handOver: boolean }[],
@@ -226,8 +238,14 @@ describe('processes that watch moves', () => {
     await expect
       .poll(() => lockHolders('pid <> $2 as another', [lost.pid]))
       .toMatchObject([{ another: true }])
+    const left = await leftMoves()
+    expect(Object.keys(left).sort()).toEqual(['earlier', 'left', 'left-later', 'stopped'])
+    expect(left.stopped).toMatch(/^The move of .* by itself: streaming, begun THEN; stopped THEN$/)
+    expect(left.left).toMatch(/; left by its process, and nobody who watches takes it up$/)
+    expect(left.earlier).toMatch(/; last with a process of an earlier version, which may live$/)
     await watch()
     await untilAttempted('left', 1)
+    expect(Object.keys(await leftMoves()).sort()).toEqual(['earlier', 'left-later', 'stopped'])
     // All of them have been looked at once more when this one is taken up.
     await change('left-later', 'stopped_at = null')
     await untilAttempted('left-later', 1)
@@ -301,6 +319,9 @@ describe('processes that watch moves', () => {
     await change('failing', `attempts = ${limits.moveAttemptsMax - 1}, failure = null, retry_at = null`)
     await untilAttempted('failing', limits.moveAttemptsMax)
     await expect.poll(async () => (await moveOf('failing')).failure).not.toBeNull()
+    expect((await leftMoves()).failing).toMatch(
+      /; tried 8 times, last THEN; last failure: .*not currently accepting connections/,
+    )
     await allowConnections(true)
     await change('failing', 'retry_at = null')
     await change('witness', 'stopped_at = null')
@@ -313,5 +334,6 @@ describe('processes that watch moves', () => {
     expect((await moves.resume({ copyShare: 1 })).moves).toMatchObject([
       { state: 'done', attempts: 0, failure: null },
     ])
+    expect(await leftMoves()).toEqual({})
   })
 })

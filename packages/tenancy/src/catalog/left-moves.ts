@@ -5,15 +5,19 @@ import type { CatalogTables } from './tables.ts'
 
 type Database = Kysely<CatalogTables>
 
+/** There is something to do: a move that waits with its way back open needs nobody. */
+const due: RawBuilder<boolean> = sql<boolean>`(
+  finished_at is null
+  and (state <> 'active' or request is not null
+       or coalesce(switched_at + window_ms * interval '1 millisecond', now()) <= now()))`
+
 /**
  * What is to be taken up unasked, if nobody works on it: there is something to do, nobody has stopped it, it was not tried in vain too
  * often, or a moment ago, and whoever had it last would hold a lock if it lived: an earlier version holds none. A tenant between two
  * places waits for its next one, whatever was said of its move before.
  */
 const left: RawBuilder<boolean> = sql<boolean>`(
-  finished_at is null
-  and (state <> 'active' or request is not null
-       or coalesce(switched_at + window_ms * interval '1 millisecond', now()) <= now())
+  ${due}
   and (state = 'switched' or (locked_lease = lease and stopped_at is null and attempts < ${limits.moveAttemptsMax}))
   and coalesce(retry_at <= now(), true))`
 
@@ -28,6 +32,52 @@ export async function listLeftMoves(db: Database, limit: number): Promise<string
     .limit(limit)
     .execute()
   return rows.map(({ id }) => id)
+}
+
+/** Somebody holds the move's lock: see mover-locks.ts. A key of 64 bits is shown as two halves. */
+const workedOn: RawBuilder<boolean> = sql<boolean>`exists (
+  select from pg_locks
+   where locktype = 'advisory' and objsubid = 1 and granted
+     and database = (select oid from pg_database where datname = current_database())
+     and (classid::bigint << 32 | objid::bigint) = hashtextextended('mover ' || move.id::text, 0))`
+
+/** A move on which there is something to be done, and who does it. */
+export interface DueMove {
+  readonly held: HeldMove
+  /** A living process says that it works on it. */
+  readonly workedOn: boolean
+  /** A process that watches takes it up, now or later. */
+  readonly goesOn: boolean
+  /** Not before a while has passed. */
+  readonly delayed: boolean
+  /** Who had it last says by no lock whether it lives. */
+  readonly unlocked: boolean
+}
+
+/** Moves on which nobody works, and those whose tenant may be between two places, whoever works on them. */
+export async function listDoubtfulMoves(db: Database, limit: number): Promise<DueMove[]> {
+  const rows = await db
+    .selectFrom('move')
+    .selectAll()
+    .select([
+      workedOn.as('workedOn'),
+      sql<boolean>`state = 'switched' or (locked_lease is not distinct from lease and stopped_at is null
+        and attempts < ${limits.moveAttemptsMax})`.as('goesOn'),
+      sql<boolean>`coalesce(retry_at > now(), false)`.as('delayed'),
+      sql<boolean>`locked_lease is distinct from lease`.as('unlocked'),
+    ])
+    .where(due)
+    .where(sql<boolean>`(state in ('streaming', 'switched', 'returning') or not ${workedOn})`)
+    .orderBy(sql`state not in ('switched', 'returning')`)
+    .orderBy('created_at')
+    .limit(limit)
+    .execute()
+  return await Promise.all(
+    rows.map(async (row) => {
+      const { workedOn, goesOn, delayed, unlocked } = row
+      return { held: await toHeld(db, row), workedOn, goesOn, delayed, unlocked }
+    }),
+  )
 }
 
 /** Takes a move over that is still to be taken up. @returns null when it is not any more */

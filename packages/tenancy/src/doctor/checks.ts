@@ -191,6 +191,18 @@ export const checks = {
     message: 'Changes of members of tenant {subject} do not arrive in its place: {detail}',
     remedy: 'Mend what the code names; tenancy.members.deliver() tries again.',
   },
+  'move-between': {
+    level: 'error',
+    message: 'Tenant {subject} has left its place, and the next one is not open: {detail}',
+    remedy:
+      'quickscale move resume brings it on at once; when the server of its next place is gone for good, quickscale move abandon.',
+  },
+  'move-left': {
+    level: 'warning',
+    message: 'The move of tenant {subject} does not go on by itself: {detail}',
+    remedy:
+      'Mend what the failure names, then quickscale move resume. quickscale move cancel takes one back before the switch; when places differed, quickscale move finish --accept-differences; quickscale move abandon ends one whose server is gone.',
+  },
   'fence-unknown': {
     level: 'error',
     message: '{detail} has a fence for {subject}, which the catalog places elsewhere or nowhere',

@@ -10,6 +10,7 @@ import { type Fact, type Finding, toFinding } from './checks.ts'
 import { examineDatabase, examineLayout } from './database.ts'
 import { examineDeliveries } from './deliveries.ts'
 import { compareFence, findUnknownFences, readFences } from './fences.ts'
+import { examineMoves } from './moves.ts'
 import { examineBroughtServer, examineServer } from './server.ts'
 import { findOrphanedStreams } from './streams.ts'
 
@@ -30,7 +31,8 @@ export interface DoctorOptions {
 
 /**
  * Examines an installation: the server and its roles, every database's rights, keys and gates, the walls around every
- * place, whether each fence says what the catalog believes, and what has not arrived in a place. Reads only, changes nothing.
+ * place, whether each fence says what the catalog believes, what has not arrived in a place, and moves that do not go on, for which
+ * it looks twice, two seconds apart. Reads only, changes nothing.
  *
  * @throws QuickScaleError `NOT_INSTALLED`, `SERVER_UNREACHABLE`
  */
@@ -49,6 +51,7 @@ export async function examineInstallation(
     note(server, await examineServer(administrator))
   }
   note('catalog', await examineDeliveries(catalog.db))
+  note('catalog', await examineMoves(workshop))
   let databases = 0
   let tenants = 0
   const brought: DatabaseRecord[] = []
