@@ -58,7 +58,7 @@ const sizes = {
       sliceMs: 150,
       tenants: { rls: 4, schema: 2, database: 1 },
       contactsPerTenant: 500,
-      flood: { turns: 10, turnMs: 1_500 },
+      flood: { turns: 15, turnMs: 3_000 },
     },
     silos: { silos: 1_000, loadMs: 120_000 },
     move: { cutovers: 100, rows: 1_000_000, perSecond: 200 },

@@ -30,6 +30,7 @@ export interface Neighbours {
 }
 
 const quietPerSecond = 20
+const beatMs = 1000 / quietPerSecond
 const floodConnections = 32
 
 export async function measureNeighbours(stage: HttpStage, options: NeighbourOptions): Promise<Neighbours> {
@@ -50,20 +51,17 @@ export async function measureNeighbours(stage: HttpStage, options: NeighbourOpti
     const ask = () => client.ask('GET contacts', quiet.slug)
     // Connections, plans and what Node has yet to compile, on either side.
     for (const { tell } of floods) {
-      await tell('on')
-      await askSteadily(ask, turnMs, signal)
-      await tell('off')
+      await besideFlood({ tell }, () => askSteadily(ask, turnMs, signal))
     }
     for (let turn = 0; turn < turns; turn += 1) {
       onProgress(`flood ${turn + 1} of ${turns}`)
-      latencies.alone.push(...(await askSteadily(ask, turnMs, signal)))
-      await flooding.tell('on')
-      latencies.flooded.push(...(await askSteadily(ask, turnMs, signal)))
-      const { answered, refused } = await flooding.tell('off')
+      const steadily = () => askSteadily(ask, turnMs, signal)
+      latencies.alone.push(...(await steadily()).map(latencyOf))
+      const flooded = await besideFlood(flooding, steadily)
+      latencies.flooded.push(...flooded.latenciesMs)
+      const { answered, refused } = flooded.report
       flood = { answered: flood.answered + answered, refused: flood.refused + refused }
-      await refusing.tell('on')
-      latencies.refused.push(...(await askSteadily(ask, turnMs, signal)))
-      await refusing.tell('off')
+      latencies.refused.push(...(await besideFlood(refusing, steadily)).latenciesMs)
     }
   } finally {
     await Promise.all(floods.map(({ stop }) => stop()))
@@ -82,6 +80,34 @@ function compare(latencies: Record<'alone' | 'flooded' | 'refused', number[]>): 
   }
 }
 
+/** A request, and how long it took from when it was due. */
+interface Asked {
+  readonly dueMs: number
+  readonly answeredMs: number
+}
+
+function latencyOf({ dueMs, answeredMs }: Asked): number {
+  return answeredMs - dueMs
+}
+
+/**
+ * The flood begins at any moment between two requests: begun with one of them, it would meet one in so many as no flood does.
+ *
+ * @returns latencies from the last request that was due before it began
+ */
+async function besideFlood(
+  { tell }: Pick<Awaited<ReturnType<typeof startFlood>>, 'tell'>,
+  steadily: () => Promise<Asked[]>,
+): Promise<{ readonly latenciesMs: number[]; readonly report: FloodReport }> {
+  const asking = steadily()
+  await sleep(Math.random() * beatMs)
+  const begunMs = performance.now()
+  await tell('on')
+  const asked = await asking
+  const report = await tell('off')
+  return { latenciesMs: asked.filter(({ dueMs }) => dueMs > begunMs - beatMs).map(latencyOf), report }
+}
+
 async function startFlood(order: FloodOrder) {
   const child = fork(join(import.meta.dirname, 'flood-process.ts'))
   const tell = async (message: FloodOrder | 'on' | 'off') => {
@@ -98,16 +124,16 @@ async function startFlood(order: FloodOrder) {
 }
 
 /** One request after the other is due, whether the last one was answered or not: who is slow is not spared. */
-async function askSteadily(ask: () => Promise<void>, forMs: number, signal: AbortSignal): Promise<number[]> {
-  const latencies: number[] = []
+async function askSteadily(ask: () => Promise<void>, forMs: number, signal: AbortSignal): Promise<Asked[]> {
+  const answered: Asked[] = []
   const running: Promise<void>[] = []
   const startedMs = performance.now()
-  for (let asked = 0; (asked * 1000) / quietPerSecond < forMs; asked += 1) {
+  for (let asked = 0; asked * beatMs < forMs; asked += 1) {
     signal.throwIfAborted()
-    const dueMs = startedMs + (asked * 1000) / quietPerSecond
+    const dueMs = startedMs + asked * beatMs
     await sleep(Math.max(0, dueMs - performance.now()))
-    running.push(ask().then(() => void latencies.push(performance.now() - dueMs)))
+    running.push(ask().then(() => void answered.push({ dueMs, answeredMs: performance.now() })))
   }
   await Promise.all(running)
-  return latencies
+  return answered
 }
