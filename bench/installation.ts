@@ -142,6 +142,22 @@ async function vacuumAll(homes: readonly string[]): Promise<void> {
   for (const home of homes) await asAdministrator(home, (client) => client.query('vacuum (analyze)'))
 }
 
+/** Opens all connections of all pools, which open them by and by: in what is counted later none is opened. */
+export async function fillPools({ tenancy, tenants }: Pick<BenchInstallation, 'tenancy' | 'tenants'>) {
+  for (const { slug } of [...tenants.rls.slice(0, 1), ...tenants.schema.slice(0, 1), ...tenants.database]) {
+    const everybody = Promise.withResolvers<void>()
+    let inside = 0
+    const enter = () =>
+      tenancy.tenant(slug).transaction(async (transaction) => {
+        await transaction.query('select 1')
+        inside += 1
+        if (inside === connectionsPerPool) everybody.resolve()
+        await everybody.promise
+      })
+    await Promise.all(Array.from({ length: connectionsPerPool }, enter))
+  }
+}
+
 async function provision(
   tenancy: Tenancy,
   counts: Readonly<Record<Strategy, number>>,

@@ -1,6 +1,6 @@
 import { createRandom } from '../packages/server/src/demo/random.ts'
 import { makeBaseline } from './baseline.ts'
-import { connectionsPerPool, install } from './installation.ts'
+import { connectionsPerPool, fillPools, install } from './installation.ts'
 import { forEachConcurrently } from './measure.ts'
 import type { PeerName } from './peer.ts'
 import { isPeer, makeSubjects, type Subject, type SubjectName } from './subjects.ts'
@@ -47,6 +47,7 @@ export async function setStage(url: string, options: StageOptions): Promise<Stag
     )
     const baseline = await makeBaseline(installation, options.peers)
     await installation.vacuum()
+    await fillPools(installation)
     const subjects = await makeSubjects(installation, baseline, options.peers)
     return {
       subjects,
