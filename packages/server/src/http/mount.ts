@@ -128,8 +128,7 @@ async function answer(
   options: MountOptions,
 ): Promise<unknown> {
   const { tenancy, jobs, limiter } = options
-  const [status = 200] = Object.keys(route.answers).map(Number)
-  reply.status(status)
+  reply.status(route.status)
   const { params, query, body } = request
   const { caller, standing, key, tenant: limited } = admitted(request)
   const asked = { params, query, body, request, reply, caller }

@@ -50,8 +50,13 @@ interface Declaration<Params, Query, Body> {
   readonly bodyBytesMax?: number
   /** The body stays as the bytes that were sent, whatever they are: what is signed is checked before it is read. */
   readonly rawBody?: boolean
-  /** What is returned by `handle` goes out with the first one's status, unless the reply has another one. */
   readonly answers: Answers
+  /**
+   * With which of `answers` goes out what `handle` returns, unless the reply has another status. The order of `answers` says
+   * nothing: JavaScript sorts keys that are numbers.
+   * @defaultValue the only one; where there are several it must be named
+   */
+  readonly status?: number
 }
 
 interface Asked<Params, Query, Body> {
@@ -104,7 +109,10 @@ export interface InApplication<Params = unknown, Query = unknown, Body = unknown
 }
 
 /** One route, as the server, the document and the tests see it. */
-export type Route = Declaration<unknown, unknown, unknown> & { readonly rate: RateClass } & (
+export type Route = Declaration<unknown, unknown, unknown> & {
+  readonly rate: RateClass
+  readonly status: number
+} & (
     | { readonly scope: 'tenant'; handle(input: InTenant): Promise<unknown> }
     | { readonly scope: 'application'; handle(input: InApplication): Promise<unknown> }
   )
@@ -128,7 +136,13 @@ export function tenantRoute<Params, Query, Body>(
 ): Route {
   const { handle, rate = rateOf(declaration.method), ...rest } = declaration
   // What was validated by `params` is a Params: nothing else calls this.
-  return { ...rest, rate, scope: 'tenant', handle: (input) => handle(input as InTenant<Params, Query, Body>) }
+  return {
+    ...rest,
+    rate,
+    status: statusOf(declaration),
+    scope: 'tenant',
+    handle: (input) => handle(input as InTenant<Params, Query, Body>),
+  }
 }
 
 /** Declares a route outside of tenants: of users, or public. */
@@ -142,6 +156,7 @@ export function applicationRoute<Params, Query, Body>(
   return {
     ...rest,
     rate,
+    status: statusOf(declaration),
     scope: 'application',
     handle: (input) => handle(input as InApplication<Params, Query, Body>),
   }
@@ -149,4 +164,20 @@ export function applicationRoute<Params, Query, Body>(
 
 function rateOf(method: Method): RateClass {
   return method === 'GET' ? 'read' : 'write'
+}
+
+/** @throws Error when it is left open, or none of those that are declared */
+function statusOf({
+  method,
+  path,
+  answers,
+  status,
+}: Pick<Route, 'method' | 'path' | 'answers'> & { readonly status?: number }): number {
+  const declared = Object.keys(answers).map(Number)
+  const [only] = declared
+  if (status === undefined && only !== undefined && declared.length === 1) return only
+  if (status !== undefined && declared.includes(status)) return status
+  throw new Error(
+    `${method} ${path} answers with ${declared.join(', ')}: name by \`status\` which of them, unless the reply says otherwise`,
+  )
 }

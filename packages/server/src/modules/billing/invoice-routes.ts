@@ -19,12 +19,13 @@ export function invoiceRoutes({ services: { tenancy }, db, settler }: Billing): 
       summary: 'Records an invoice of an organization, once for each number',
       body: api.invoiceRecord,
       answers: { 201: api.recordedInvoice, 200: api.recordedInvoice },
+      status: 201,
       handle: async ({ caller, body: { organization, ...written }, reply, audit }) => {
         await require(caller)
         const { id: tenantId } = await tenancy.tenants.get(organization)
         audit({ tenantId })
         const { invoice, isNew } = await recordInvoice(db, tenantId, written)
-        reply.status(isNew ? 201 : 200)
+        if (!isNew) reply.status(200)
         return describeRecorded(invoice)
       },
     }),

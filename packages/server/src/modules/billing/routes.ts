@@ -62,6 +62,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       rate: 'costly',
       body: api.trialStart,
       answers: { 200: api.subscription, 202: api.subscription },
+      status: 200,
       handle: async ({ here, body, reply }) => {
         const { tenantId } = here()
         const { plan, current } = await beginChoice(billing, tenantId, body.plan, assertUntried)
@@ -78,6 +79,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       rate: 'costly',
       body: api.planChange,
       answers: { 200: api.subscription, 202: api.subscription },
+      status: 200,
       handle: async ({ here, body, reply }) => {
         const { tenantId } = here()
         const { plan, current } = await beginChoice(billing, tenantId, body.plan)
@@ -97,6 +99,7 @@ function choosingRoutes(billing: Billing): readonly Route[] {
       access: 'owner',
       besideTenant: true,
       answers: { 200: api.subscription, 202: api.subscription },
+      status: 200,
       handle: async ({ here, reply }) => {
         const { tenantId } = here()
         const current = await findSubscription(db, tenantId)

@@ -39,6 +39,7 @@ function ownRoutes(services: Services, options: TeamsOptions): readonly Route[] 
       rate: 'costly',
       body: api.organizationCreate,
       answers: { 201: api.organization, 202: api.organization },
+      status: 201,
       handle: async ({ caller, body, reply }) => {
         const person = await gate.find(requireUser(caller))
         if (caller === null || person === null) throw unauthenticated()
