@@ -45,6 +45,12 @@ own_trigger as materialized (
     join pg_namespace namespace on namespace.oid = proc.pronamespace
    where not trigger.tgisinternal and trigger.tgparentid = 0
 ),
+-- conenforced and conperiod exist from PostgreSQL 18 on; before, the names mean what stands around pg_constraint.
+own_constraint as not materialized (
+  select con.*
+    from (select true as conenforced, false as conperiod) as before_18
+    cross join lateral (select *, conenforced as enforced, conperiod as temporal from pg_constraint) as con
+),
 -- What our relations are made of; each may depend on something outside.
 part as materialized (
   select 'pg_class'::regclass as classid, relation.oid as objid, relation.oid as relid, relation.relname as name,
@@ -143,12 +149,10 @@ select
       left join pg_attrdef attrdef on attrdef.adrelid = attribute.attrelid and attrdef.adnum = attribute.attnum
      where relation.relkind in ('r', 'p', 'v') and attribute.attnum > 0 and not attribute.attisdropped) fact) as columns,
 
-  -- conenforced and conperiod exist from PostgreSQL 18 on.
   (select coalesce(json_agg(fact order by fact.relid, fact.name), '[]') from (
     select con.oid, con.conrelid as relid, con.conname as name, con.contype as type,
            con.condeferrable as deferrable, con.condeferred as deferred, con.convalidated as validated,
-           coalesce((to_jsonb(con) ->> 'conenforced')::boolean, true) as enforced,
-           coalesce((to_jsonb(con) ->> 'conperiod')::boolean, false) as temporal,
+           con.enforced, con.temporal,
            con.connoinherit as "noInherit", nullif(con.conparentid, 0) as "inheritedFrom",
            con.conindid as "indexOid", con.confrelid as "parentOid",
            (select coalesce(json_agg(attname order by position), '[]')
@@ -166,8 +170,9 @@ select
               join pg_operator on pg_operator.oid = used.oid
               join pg_namespace on pg_namespace.oid = oprnamespace) as operators,
            case when con.contype = 'c' then pg_get_constraintdef(con.oid) end as definition,
-           obj_description(con.oid, 'pg_constraint') as comment
-      from relation join pg_constraint con on con.conrelid = relation.oid) fact) as constraints,
+           (select description from pg_description
+             where objoid = con.oid and classoid = 'pg_constraint'::regclass and objsubid = 0) as comment
+      from relation join own_constraint con on con.conrelid = relation.oid) fact) as constraints,
 
   (select coalesce(json_agg(fact order by fact.relid, fact.name), '[]') from (
     select index.indexrelid as oid, index.indrelid as relid, class.relname as name, am.amname as method,
@@ -178,7 +183,7 @@ select
            class.reltablespace <> 0 as "ownTablespace",
            coalesce(class.reloptions, '{}') as options,
            con.oid as "constraintOid",
-           coalesce((to_jsonb(con) ->> 'conperiod')::boolean, false) as "withoutOverlaps",
+           coalesce(con.temporal, false) as "withoutOverlaps",
            (select coalesce(json_agg(json_build_object(
                      'column', attribute.attname,
                      'expression', case when attribute.attname is null then pg_get_indexdef(index.indexrelid, n, false) end,
@@ -201,12 +206,13 @@ select
               from generate_series(index.indnkeyatts + 1, index.indnatts) n
               join pg_attribute attribute on attribute.attrelid = index.indrelid and attribute.attnum = index.indkey[n - 1]
            ) as include,
-           obj_description(index.indexrelid, 'pg_class') as comment
+           (select description from pg_description
+             where objoid = index.indexrelid and classoid = 'pg_class'::regclass and objsubid = 0) as comment
       from relation
       join pg_index index on index.indrelid = relation.oid
       join pg_class class on class.oid = index.indexrelid
       join pg_am am on am.oid = class.relam
-      left join pg_constraint con on con.conrelid = relation.oid and con.conindid = index.indexrelid and con.contype in ('p', 'u', 'x')
+      left join own_constraint con on con.conrelid = relation.oid and con.conindid = index.indexrelid and con.contype in ('p', 'u', 'x')
      where relation.relkind <> 't') fact) as indexes,
 
   (select coalesce(json_agg(fact order by fact.name), '[]') from (
