@@ -90,6 +90,9 @@ export const limits = {
   moveWatchMs: 1_000,
   moveWatchMsMax: 30_000,
   movesWatchedMax: 100,
+  /** How often it asks the places of moves that nobody is to take up whether their tenants have left, and of how many. */
+  moveDepartureMs: 2_000,
+  movesAskedMax: 10,
   /** How often a move is taken up without being asked for; the pause after each time doubles. */
   moveAttemptsMax: 8,
   moveRetryMs: 5_000,

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { MoverProcess } from '../../../test/support/mover-process.ts'
 import type { Strategy } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
+import { openEarlierVersion } from './support/earlier-version.ts'
 import { configOf, TestInstallation } from './support/installation.ts'
 
 /** What a mover waits for in a state: it is killed there, not somewhere near. */
@@ -123,6 +124,53 @@ describe('a mover that is killed', () => {
     expect(rows.map(({ id }) => id)).toEqual(acknowledged)
   })
 
+  test('of an earlier version, between two places: who watches goes on unasked, and robs nobody who works', async () => {
+    const { tenancy, name, masterKey } = installation
+    for (const slug of ['gone', 'alive']) {
+      await tenancy.tenants.create({ slug, name: slug, plan: 'database' })
+      await tenancy.tenant(slug).query("insert into note (id, body) values (1, 'kept')")
+    }
+    const config = configOf(name, masterKey, 'rls', { plans })
+    const mover = new MoverProcess({ config, key: 'gone', destination: { to: 'rls', rollbackWindowMs: 0 } })
+    const earlier = openEarlierVersion(installation)
+    const { moves } = await installation.another('rls', { plans })
+    const held = [await keepFromSwitch(installation, 'gone'), await keepFromSwitch(installation, 'alive')]
+    const [goneInside, aliveInside] = held
+    const untilDone = (slug: string) =>
+      expect.poll(async () => (await tenancy.moves.get(slug)).state, { timeout: 20_000 }).toBe('done')
+    const untilTaken = async (slug: string, lease: number) =>
+      await expect.poll(() => leaseOf(installation, slug), { timeout: 20_000 }).toBeGreaterThan(lease)
+    try {
+      const working = earlier.work(await leaveStreaming(installation, 'alive'))
+      mover.order('start')
+      await departAndStay(installation, 'gone', { held, inside: goneInside, mover })
+      await mover.kill()
+      await installation.inCatalog('update catalog.move set locked_lease = null where finished_at is null')
+      const [gone, alive] = [await leaseOf(installation, 'gone'), await leaseOf(installation, 'alive')]
+      moves.watch({ copyShare: 1 })
+      await untilTaken('gone', gone)
+      await held.at(-1)?.end()
+      await untilDone('gone')
+      // It was looked at as often, and works.
+      expect(await leaseOf(installation, 'alive')).toBe(alive)
+      // Now it switches, and does not come further: so it is robbed, and nothing is lost by that.
+      await departAndStay(installation, 'alive', { held, inside: aliveInside, mover })
+      await untilTaken('alive', alive)
+      await held.at(-1)?.end()
+      expect(await working).toBe('MOVE_TAKEN_OVER')
+      await untilDone('alive')
+    } finally {
+      for (const each of held) await each.end()
+      await mover.kill()
+      await earlier.close()
+    }
+    for (const slug of ['gone', 'alive']) {
+      expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: 'rls' })
+      const { rows } = await tenancy.tenant(slug).query('select body from note')
+      expect(rows).toEqual([{ body: 'kept' }])
+    }
+  })
+
   test('whose memory is smaller than one transaction of the tenant applies it in parts', async () => {
     const { tenancy } = installation
     const { id: tenantId } = await tenancy.tenants.create({ slug: 'large', name: 'large', plan: 'only' })
@@ -183,6 +231,51 @@ describe('a mover that is killed', () => {
     expect(rows).toEqual([])
   })
 })
+
+async function leaseOf(installation: TestInstallation, key: string): Promise<number> {
+  const { id } = await installation.tenancy.moves.get(key)
+  return (await installation.inCatalog('select lease from catalog.move where id = $1', [id])).rows[0].lease
+}
+
+/** A connection that lets the tenant's move come as far as `streaming`. */
+async function keepFromSwitch(installation: TestInstallation, key: string): Promise<pg.Client> {
+  const { databaseName } = await installation.tenancy.tenants.placement(key)
+  const client = await installation.connectTo(databaseName)
+  await client.query("select pg_advisory_lock_shared(hashtextextended('quickscale unscoped writers', 0))")
+  return client
+}
+
+/** @returns the id of a move that streams, and that nobody works on */
+async function leaveStreaming({ tenancy }: TestInstallation, key: string): Promise<string> {
+  const stop = new AbortController()
+  const started = tenancy.moves.start(key, {
+    to: 'rls',
+    rollbackWindowMs: 0,
+    copyShare: 1,
+    signal: stop.signal,
+    handOver: true,
+    onProgress: ({ state }) => {
+      if (state === 'streaming') stop.abort()
+    },
+  })
+  await expect(started).rejects.toThrow()
+  return (await tenancy.moves.get(key)).id
+}
+
+/** Lets a tenant be switched, whose next place somebody keeps closed: the last one of `held`. */
+async function departAndStay(
+  installation: TestInstallation,
+  key: string,
+  { held, inside, mover }: { held: pg.Client[]; inside: pg.Client | undefined; mover: MoverProcess },
+): Promise<void> {
+  const { id: tenantId } = await installation.tenancy.tenants.get(key)
+  await untilState(installation, tenantId, 'streaming', mover)
+  const blocker = await lockIn(installation, { in: 'pool', lock: 'select' })
+  held.push(blocker)
+  await blocker.query('select from quickscale.placement where tenant_id = $1 for update', [tenantId])
+  await inside?.end()
+  await untilFence(installation, tenantId, 'moved')
+}
 
 /** Until the place that the catalog names says so. */
 async function untilFence(installation: TestInstallation, tenantId: string, state: string): Promise<void> {

@@ -80,8 +80,37 @@ export async function listDoubtfulMoves(db: Database, limit: number): Promise<Du
   )
 }
 
-/** Takes a move over that is still to be taken up. @returns null when it is not any more */
-export async function leaseLeftMove(db: Database, id: string): Promise<HeldMove | null> {
+/**
+ * Moves that say of themselves that nobody is to take them up, and may be wrong: a process that ended between the tenant's
+ * departure and what it would have written down here has left them so. Where somebody says by a lock that he is at it, he is.
+ */
+const unheard: RawBuilder<boolean> = sql<boolean>`(
+  finished_at is null and state in ('streaming', 'returning') and ${left} is not true and coalesce(retry_at <= now(), true))`
+
+/** Some of them, whose places are to be asked. */
+export async function listUnheardMoves(db: Database, limit: number): Promise<HeldMove[]> {
+  const rows = await db
+    .selectFrom('move')
+    .selectAll()
+    .where(unheard)
+    .where(sql<boolean>`not ${workedOn}`)
+    .orderBy(sql`random()`)
+    .limit(limit)
+    .execute()
+  return await Promise.all(rows.map((row) => toHeld(db, row)))
+}
+
+/**
+ * Takes a move over that is still to be taken up.
+ *
+ * @param departed the lease under which the tenant was found to have left its place: then nobody is to be asked any more
+ * @returns null when it is not to be taken up any more
+ */
+export async function leaseLeftMove(
+  db: Database,
+  id: string,
+  departed: number | null,
+): Promise<HeldMove | null> {
   const row = await db
     .updateTable('move')
     .set({
@@ -90,7 +119,7 @@ export async function leaseLeftMove(db: Database, id: string): Promise<HeldMove 
       retry_at: retryAfter(sql`attempts`),
     })
     .where('id', '=', id)
-    .where(left)
+    .where(departed === null ? left : sql<boolean>`(${unheard} and lease = ${departed})`)
     .returningAll()
     .executeTakeFirst()
   return row === undefined ? null : await toHeld(db, row)

@@ -3,11 +3,12 @@
  * an earlier holder might still do by the lease, as ever. How often it was tried is written down before it is: a move that ends
  * each process that touches it is left alone in the end too.
  */
-import { leaseLeftMove, listLeftMoves, noteVainAttempt } from '../catalog/left-moves.ts'
+import { leaseLeftMove, listLeftMoves, listUnheardMoves, noteVainAttempt } from '../catalog/left-moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Move } from '../move.ts'
 import { pause } from '../pause.ts'
+import { endsOf, readEnd } from '../placements/departures.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { type DriveOptions, driveLeased } from './drive.ts'
 import type { Turns } from './turns.ts'
@@ -38,13 +39,18 @@ export class Watch implements MoveWatch {
   readonly #options: WatchOptions
   readonly #closing = new AbortController()
   readonly #working = new Set<Promise<void>>()
-  readonly #looking: Promise<void>
+  readonly #looking: Promise<unknown>
+  /** Leases under which tenants have left their places, and the catalog has not heard of it. */
+  readonly #departed = new Map<string, number>()
 
   constructor(workshop: Workshop, turns: Turns, options: WatchOptions) {
     this.#workshop = workshop
     this.#turns = turns
     this.#options = options
-    this.#looking = this.#keepLooking()
+    this.#looking = Promise.all([
+      this.#keepLooking(() => this.#look(), limits.moveWatchMs),
+      this.#keepLooking(() => this.#lookForDeparted(), limits.moveDepartureMs),
+    ])
   }
 
   async close(): Promise<void> {
@@ -53,40 +59,66 @@ export class Watch implements MoveWatch {
     await Promise.all(this.#working)
   }
 
-  async #keepLooking(): Promise<void> {
+  async #keepLooking(look: () => Promise<void>, everyMs: number): Promise<void> {
     const { signal } = this.#closing
     for (let failures = 0; !signal.aborted; ) {
       try {
-        await this.#look()
+        await look()
         failures = 0
       } catch (error) {
         failures += 1
         if (!signal.aborted) this.#tellFailure(null, error)
       }
-      await pause(Math.min(limits.moveWatchMs * 2 ** failures, limits.moveWatchMsMax), signal)
+      await pause(Math.min(everyMs * 2 ** failures, limits.moveWatchMsMax), signal)
     }
   }
 
   async #look(): Promise<void> {
-    const { catalog } = this.#workshop
-    for (const id of await listLeftMoves(catalog.db, limits.movesWatchedMax)) {
-      if (this.#closing.signal.aborted) return
-      const leave = await catalog.movers.takeIfFree(id)
-      if (leave === null) continue
-      const working = this.#turns.ifFree(() => this.#goOn(id))
-      if (working === null) return await leave()
-      const done = working.finally(leave).finally(() => this.#working.delete(done))
-      this.#working.add(done)
+    for (const id of await listLeftMoves(this.#workshop.catalog.db, limits.movesWatchedMax)) {
+      if (!(await this.#takeUp(id, null))) return
     }
   }
 
-  async #goOn(id: string): Promise<void> {
+  /** @returns whether there may be room for another one */
+  async #takeUp(id: string, departed: number | null): Promise<boolean> {
+    if (this.#closing.signal.aborted) return false
+    const leave = await this.#workshop.catalog.movers.takeIfFree(id)
+    if (leave === null) return true
+    const working = this.#turns.ifFree(() => this.#goOn(id, departed))
+    if (working === null) {
+      await leave()
+      return false
+    }
+    const done = working.finally(leave).finally(() => this.#working.delete(done))
+    this.#working.add(done)
+    return true
+  }
+
+  /**
+   * Asks the places of moves that nobody is to take up whether their tenants have left. Whoever did that and lives says so in the
+   * catalog within milliseconds: one who has not at the second look is taken for gone, and can do nothing more if he is not.
+   */
+  async #lookForDeparted(): Promise<void> {
+    const moves = await listUnheardMoves(this.#workshop.catalog.db, limits.movesAskedMax)
+    const asked = await Promise.allSettled(
+      moves.map(async (held) => {
+        const { id, lease } = held
+        if (!(await readEnd(this.#workshop, held, endsOf(held).from)).left) return
+        if (this.#departed.get(id) === lease) await this.#takeUp(id, lease)
+        else this.#departed.set(id, lease)
+      }),
+    )
+    const failed = asked.find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
+  }
+
+  async #goOn(id: string, departed: number | null): Promise<void> {
     const { copyShare, onResumed } = this.#options
     const { signal } = this.#closing
     const { db } = this.#workshop.catalog
     let attempts: number | null = null
     try {
-      const leased = await leaseLeftMove(db, id)
+      const leased = await leaseLeftMove(db, id, departed)
       if (leased === null) return
       attempts = leased.attempts
       const drive = { signal, handOver: true, ...(copyShare === undefined ? {} : { copyShare }) }

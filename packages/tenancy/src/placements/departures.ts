@@ -2,6 +2,7 @@
  * Where a tenant on a move is, as its places have it. Between the commit by which it leaves one and the opening of the next nobody
  * lets it in; the catalog hears of both later, and when the process that moves it ends there, not at all.
  */
+import type pg from 'pg'
 import type { HeldMove } from '../catalog/moves.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import type { EndRole } from '../move.ts'
@@ -30,7 +31,8 @@ export interface EndStanding {
 export async function readEnd(workshop: Workshop, move: Ends, role: EndRole): Promise<EndStanding> {
   const database = databaseOf(move, role)
   if (database === null) return { left: false, open: false }
-  return await workshop.servers.connected(database, async (client) => {
+  const on = database.kind === 'shared' ? workshop.servers.pooled : workshop.servers.connected
+  return await on(database, async (client: pg.ClientBase) => {
     const { rows } = await client.query<EndStanding>(
       `select exists (select from quickscale.move_end
                        where move_id = $1 and role = $2 and state = any ($3)) as left,
