@@ -127,6 +127,11 @@ export const errorDefinitions = {
     message: 'The database refused the seal of a tenant token',
     remedy: 'Check that the master key is the one this installation was made with.',
   },
+  MASTER_KEY_WRONG: {
+    status: 500,
+    message: 'The master key is not the one that installation {installation} was made with',
+    remedy: 'Provide the master key the installation was made with.',
+  },
   STATEMENT_REFUSED: {
     status: 400,
     message: 'Statement refused: {reason}',

@@ -236,18 +236,32 @@ describe('credentials', () => {
   })
 
   test('of another installation are of no use: a wrong master key is told apart from a missing tenant', async () => {
-    const installation = await TestInstallation.open('rls')
+    const plans = { only: { strategy: 'rls' }, own: { strategy: 'database' } } as const
+    const installation = await TestInstallation.open('rls', { plans })
     const stranger = await createTenancy({
       databaseUrl: inject('databaseUrl'),
       installation: installation.name,
       masterKey: randomBytes(32).toString('base64'),
       migrations: [],
-      plans: { only: { strategy: 'rls' } },
+      plans,
     })
     try {
       await expect(stranger.tenant('one').query('select 1')).rejects.toMatchObject({
         code: 'CREDENTIAL_UNREADABLE',
       })
+      // What is installed over the keys of databases would lock everybody else out.
+      const wrong = { code: 'MASTER_KEY_WRONG', message: expect.stringContaining(installation.name) }
+      await expect(stranger.migrate()).rejects.toMatchObject(wrong)
+      await expect(stranger.keys.rotate({ graceSeconds: 0 })).rejects.toMatchObject(wrong)
+      await expect(
+        stranger.tenants.create({ slug: 'three', name: 'Three', plan: 'own' }),
+      ).rejects.toMatchObject(wrong)
+      await expect(stranger.moves.start('one', { to: 'database' })).rejects.toMatchObject(wrong)
+      expect(await installation.tenancy.moves.list()).toEqual([])
+      await expect(installation.tenancy.tenants.get('three')).rejects.toThrow('TENANT_NOT_FOUND')
+      const served = await installation.another('rls')
+      expect((await served.tenant('one').query('select 1 as one')).rows).toEqual([{ one: 1 }])
+      expect((await served.doctor()).ok).toBe(true)
     } finally {
       await stranger.close()
       await installation.close()

@@ -129,6 +129,7 @@ export interface CatalogTables {
     switched_at: ColumnType<Date | null, never, Date>
     finished_at: ColumnType<Date | null, never, Date>
   }
+  master_key: { only_row: Generated<boolean>; fingerprint: string }
   token_key: { id: string; state: TokenKeyState; since: ColumnType<Date, never, Date> }
   audit: {
     id: Generated<string>

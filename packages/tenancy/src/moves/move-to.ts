@@ -1,5 +1,6 @@
 import type { Move } from '../move.ts'
 import type { Plans } from '../placements/reserve.ts'
+import { assertMasterKey } from '../strategies/master-key.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { type Directions, recordPlan } from './plan.ts'
 
@@ -7,7 +8,7 @@ import { type Directions, recordPlan } from './plan.ts'
  * Records a move, and has it done. From before it is recorded this process works on it, though it may have to wait for its turn:
  * nobody takes it up meanwhile.
  *
- * @throws QuickScaleError what `recordPlan` throws, and what `drive` does
+ * @throws QuickScaleError `MASTER_KEY_WRONG`, what `recordPlan` throws, and what `drive` does
  */
 export async function moveTo(
   workshop: Workshop,
@@ -16,6 +17,8 @@ export async function moveTo(
   directions: Directions,
   drive: (id: string) => Promise<Move>,
 ): Promise<Move> {
+  // The target would be keyed, and its login encrypted, so that nobody else gets in.
+  await assertMasterKey(workshop)
   const id = crypto.randomUUID()
   return await workshop.catalog.movers.holding(id, async () => {
     await recordPlan(workshop, plans, key, directions, id)

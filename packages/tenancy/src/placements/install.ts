@@ -10,6 +10,7 @@ import { assertServer, makeGroupRoles } from '../strategies/administrator.ts'
 import { alignKeys, buildDatabase } from '../strategies/databases.ts'
 import { installationNames, type Workshop } from '../strategies/strategy.ts'
 import { type BroughtFailure, inEachBrought } from './brought-failures.ts'
+import { claimMasterKey } from './claim-master-key.ts'
 import type { Plans } from './reserve.ts'
 import { wantedShape } from './shape.ts'
 import {
@@ -43,6 +44,7 @@ export async function migrateInstallation(workshop: Workshop, plans: Plans): Pro
   await makeCatalog(workshop)
   await workshop.catalog.upgrade()
   return await workshop.catalog.locked({ exclusive: migrationLock }, async () => {
+    await claimMasterKey(workshop)
     await recordServersAndPlans(workshop, plans, systems)
     return await migratePlaces(workshop)
   })

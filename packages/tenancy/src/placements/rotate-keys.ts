@@ -10,6 +10,7 @@ import { listDatabases } from '../catalog/survey.ts'
 import { addTokenKey, listTokenKeys, markRetired, sealWith } from '../catalog/token-keys.ts'
 import { limits } from '../limits.ts'
 import { tenantOfBrought } from '../server-config.ts'
+import { assertMasterKey } from '../strategies/master-key.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { installKeys, removeKey, tokenKeyOf } from '../strategies/token-keys.ts'
 import { type BroughtFailure, inEachBrought } from './brought-failures.ts'
@@ -42,7 +43,7 @@ export interface Keys {
    * Replaces the keys that seal tokens, or goes on with a replacement that was interrupted. Tenants are served all the
    * while; new ones wait while databases are gone through.
    *
-   * @throws QuickScaleError `NOT_INSTALLED`, `CATALOG_UNREACHABLE`, `LOCK_LOST`
+   * @throws QuickScaleError `NOT_INSTALLED`, `MASTER_KEY_WRONG`, `CATALOG_UNREACHABLE`, `LOCK_LOST`
    * @example
    * const { sealing } = await tenancy.keys.rotate()
    */
@@ -56,6 +57,7 @@ export function createKeys(workshop: Workshop): Keys {
 async function rotateKeys(workshop: Workshop, options: RotationOptions = {}): Promise<RotationReport> {
   const { db } = workshop.catalog
   const missed = await workshop.catalog.locked({ exclusive: migrationLock }, async (assertHeld) => {
+    await assertMasterKey(workshop)
     if ((await listTokenKeys(db)).some(({ state }) => state === 'retiring')) return []
     const id = await addTokenKey(db)
     const failed = await inEachDatabase(workshop, (client, databaseId) =>

@@ -12,6 +12,7 @@ import { upgradeObjects } from '../sql-files.ts'
 import { inspectBrought, occupyDatabase, sessionSettings, vacateDatabase } from './brought.ts'
 import { grantGroup, type LoginRole, makeLoginRole } from './login-roles.ts'
 import type { Login } from './logins.ts'
+import { assertMasterKey } from './master-key.ts'
 import { furtherLoginName, type Holding, installationNames, type Workshop } from './strategy.ts'
 import { installKeys, removeKey, tokenKeyOf } from './token-keys.ts'
 
@@ -28,6 +29,8 @@ export async function requireShared(workshop: Workshop, server: string): Promise
  * Makes a registered database ready: created (a silo from the template), objects, keys, `furnish`, then its login
  * role; only then is it marked ready, and `finish` has the last word on the same connection: opening one to a new database
  * costs as much as all the rest. Every step can be repeated.
+ *
+ * @throws QuickScaleError `MASTER_KEY_WRONG`
  */
 export async function buildDatabase(
   workshop: Workshop,
@@ -36,6 +39,7 @@ export async function buildDatabase(
   finish: (client: pg.Client) => Promise<void> = async () => undefined,
 ): Promise<void> {
   const { servers, catalog } = workshop
+  await assertMasterKey(workshop)
   await createDatabase(workshop, record)
   await servers.connected(record, async (client) => {
     if (record.kind !== 'silo') {
