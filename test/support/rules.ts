@@ -16,6 +16,7 @@ const engineLayers = [
   ['placements'],
   ['migrations/fan-out.ts', 'lifecycle', 'metering', 'doctor', 'fleet', 'admin', 'members'],
   ['moves'],
+  ['servers'],
   ['tenancy.ts'],
   ['resolve', 'embedded', 'testing'],
   ['adapters'],

@@ -26,21 +26,10 @@ export type { DeliveryOptions, DeliveryReport } from './members/deliver.ts'
 export type { Members } from './members/members.ts'
 export type { Move, MovePlace, MoveProgress, MoveRequest, MoveState } from './move.ts'
 export type { PlanChange, PlanChangeOptions, PlanChanges } from './moves/change-plan.ts'
-export type { DrainOptions, DrainProgress, LeftTenant } from './moves/drain.ts'
-export type { DrainPlan, PlannedMove } from './moves/drain-plan.ts'
 export type { DriveOptions } from './moves/drive.ts'
 export type { Moves, ResumeReport } from './moves/moves.ts'
 export type { Destination, MovePlan } from './moves/plan.ts'
 export type { TenantSize } from './moves/preflight.ts'
-export type {
-  RebalanceLimits,
-  RebalanceMove,
-  RebalanceOptions,
-  RebalancePlan,
-  RebalanceReport,
-} from './moves/rebalance/rebalance.ts'
-export type { ServerDatabase, ServerDetails, TenantLoad } from './moves/server-details.ts'
-export type { DrainReport, ServerOperations, ServerSummary } from './moves/servers.ts'
 export type { MoveVerification } from './moves/verify.ts'
 export type { MoveWatch, WatchOptions } from './moves/watch.ts'
 export type { BroughtDatabase } from './placements/bring.ts'
@@ -59,6 +48,17 @@ export type {
   ServerCaps,
   ServerConfig,
 } from './server-config.ts'
+export type { DrainOptions, DrainProgress, LeftTenant } from './servers/drain.ts'
+export type { DrainPlan, PlannedMove } from './servers/drain-plan.ts'
+export type {
+  RebalanceLimits,
+  RebalanceMove,
+  RebalanceOptions,
+  RebalancePlan,
+  RebalanceReport,
+} from './servers/rebalance/rebalance.ts'
+export type { ServerDatabase, ServerDetails, TenantLoad } from './servers/server-details.ts'
+export type { DrainReport, ServerOperations, ServerSummary } from './servers/servers.ts'
 export type { BulkInsertOptions, BulkRows } from './session/bulk-insert.ts'
 export type { CopyOutOptions } from './session/copy-out.ts'
 export type { Rewriting, SqlChange } from './session/rewrite/rewrite.ts'

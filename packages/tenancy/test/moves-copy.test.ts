@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import { type CopyFormat, framed, piecesOf } from '../src/moves/copy-rows.ts'
+import { type CopyFormat, framed, piecesOf } from '../src/moves/copy/pieces.ts'
 
 const formats: readonly CopyFormat[] = ['binary', 'text']
 

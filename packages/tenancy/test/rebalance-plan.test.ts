@@ -7,7 +7,7 @@ import {
   type BalancedTenant,
   type SpreadMove,
   spreadLoad,
-} from '../src/moves/rebalance/spread.ts'
+} from '../src/servers/rebalance/spread.ts'
 import type { Strategy } from '../src/tenant.ts'
 
 const strategies: readonly Strategy[] = ['rls', 'schema', 'database']

@@ -3,10 +3,11 @@ import { limits } from '../limits.ts'
 import type { MoveState } from '../move.ts'
 import { admitToTables, loginRoles } from '../strategies/databases.ts'
 import { PlacesDiffer } from './begin-anew.ts'
+import { alignSequences, isLockTimeout, Occupied, releaseLock } from './compare/rehearse.ts'
+import { compareKeys, isOccupied, lockTenant, releaseSnapshot, takeSnapshot } from './compare/snapshots.ts'
+import type { Crossing } from './crossing.ts'
 import { type End, isWithinDatabase } from './end.ts'
-import { alignSequences, type Crossing, isLockTimeout, Occupied, releaseLock } from './rehearse.ts'
 import { readSequences, sequencesBehind } from './sequences.ts'
-import { compareKeys, isOccupied, lockTenant, releaseSnapshot, takeSnapshot } from './snapshots.ts'
 
 /** What the commit of a cutover decides. */
 export interface Decision {

@@ -1,41 +1,25 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { announceArrival, type HeldMove, recordMove } from '../catalog/moves.ts'
+import { type HeldMove, recordMove } from '../catalog/moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { withTenantLocked } from '../lifecycle/locked.ts'
 import { settle } from '../lifecycle/states.ts'
-import { limits } from '../limits.ts'
 import { type EndRole, type MoveProgress, streamNames } from '../move.ts'
 import { isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import {
-  decideOpening,
-  type OpenState,
-  openArrival,
-  openStateOf,
-  pointHere,
-  readOpenState,
-} from './arrive.ts'
-import { BeginAnew, PlacesDiffer, TablesChanged } from './begin-anew.ts'
-import { copyRows } from './copy.ts'
+import { decideOpening, openArrival, openStateOf, pointHere, readOpenState } from './arrive.ts'
+import { BeginAnew, PlacesDiffer } from './begin-anew.ts'
+import { auditSwitch } from './compare/rehearse.ts'
+import { compareSnapshots, importSnapshot, releaseSnapshot, takeSnapshot } from './compare/snapshots.ts'
+import { copyRows } from './copy/copy.ts'
+import { openThrottle } from './copy/throttle.ts'
+import { crossWhenReady } from './cross-when-ready.ts'
+import { type Crossing, type CrossingWork, cross } from './crossing.ts'
 import { cutOver } from './cutover.ts'
 import { claimEnd, type End, endOf, forgetEnd, isWithinDatabase, writeEnd } from './end.ts'
-import { Follower } from './follower.ts'
 import { prepare } from './prepare.ts'
-import {
-  alignSequences,
-  auditSwitch,
-  type Crossing,
-  Occupied,
-  openCrossing,
-  rehearse,
-  renewLocker,
-} from './rehearse.ts'
 import { removePlace } from './remove-place.ts'
 import type { Reporter } from './reporter.ts'
-import { type Sessions, sessionConfig } from './session.ts'
-import { compareSnapshots, importSnapshot, releaseSnapshot, takeSnapshot } from './snapshots.ts'
 import { findStrayRows } from './stray-rows.ts'
 import {
   dropPublication,
@@ -45,23 +29,12 @@ import {
   makeSlot,
   type NewSlot,
 } from './stream/slot.ts'
-import { countRows, fingerprintOf, type MovedTable, readMigrationsOf, readTables } from './tables.ts'
-import { openThrottle } from './throttle.ts'
+import { countRows, type MovedTable } from './tables.ts'
 
 /** What a step works with. */
-export interface StepWork {
-  readonly workshop: Workshop
-  readonly held: HeldMove
-  readonly sessions: Sessions
+export interface StepWork extends CrossingWork {
   readonly reporter: Reporter
-  /** Part of the time that copies, comparisons and removals use; see openThrottle(). */
-  readonly share: number
-  /** Ends what an earlier holder may have opened since it was shut out. */
-  evict(): Promise<void>
 }
-
-/** What following from one end to the other takes. */
-export type CrossingWork = Omit<StepWork, 'reporter'>
 
 /** `planned`, `copying`: begins anew, whatever an earlier attempt has left, and copies. */
 export async function copyStep(work: StepWork): Promise<void> {
@@ -241,31 +214,6 @@ export async function removeStream(client: pg.ClientBase, held: HeldMove, from: 
   await dropPublication(client, publication)
 }
 
-/** Follows from one end to the other. */
-export async function cross(
-  { workshop, held, sessions, share, evict }: CrossingWork,
-  from: End,
-  to: End,
-): Promise<Crossing> {
-  const here = await sessions.open(from.place.database, 'watch')
-  const writer = await sessions.open(to.place.database, 'apply')
-  await claimEnd(here, held, from.role, 'planned')
-  const { position } = await claimEnd(writer, held, to.role, 'planned')
-  const tables = await readSameTables({ from, to, here, there: writer })
-  await evict()
-  await writer.query('set session_replication_role = replica; set synchronous_commit = on')
-  const follower = new Follower(held, to, tables, writer)
-  const { slot, publication } = streamNames(held.id, from.role)
-  await follower.start({
-    connection: await sessionConfig(workshop.servers, held, from.place.database, 'stream'),
-    slot,
-    publication,
-    from: position,
-  })
-  sessions.onClose(() => follower.stop())
-  return await openCrossing(sessions, { held, from, to, tables, follower, share })
-}
-
 /** A publication and a slot at the target, so that what is written there after the switch can be brought back. */
 async function openWayBack(work: StepWork, { to, tables, here }: Crossing): Promise<void> {
   const { held, sessions } = work
@@ -275,83 +223,4 @@ async function openWayBack(work: StepWork, { to, tables, here }: Crossing): Prom
   await removeStream(there, held, to.role)
   const { consistentPoint } = await makeStream(work, to, tables, there)
   await writeEnd(here, held, 'source', { position: consistentPoint })
-}
-
-/** Compares everything, and cuts over when the tenant's writes leave room for it. */
-async function crossWhenReady(
-  { workshop, held, sessions, reporter }: StepWork,
-  crossing: Crossing,
-  switchOver: (state: OpenState) => Promise<void>,
-): Promise<void> {
-  const { follower, here } = crossing
-  let [rehearsals, followUps, failed] = [0, 0, 0]
-  let proven = false
-  for (;;) {
-    reporter.signal.throwIfAborted()
-    const lagMs = await follower.reachNow(here)
-    reporter.tell({ changesApplied: follower.applied, lagMs: Math.round(lagMs) })
-    try {
-      if (!proven || follower.touched.count > limits.cutoverKeysMax) {
-        if (rehearsals >= limits.rehearsalsMax)
-          throw stalled(held, 'the tenant writes faster than it can be compared')
-        // Rows that were proven once need not be again unless they are touched.
-        await rehearse(crossing, proven ? 'touched' : 'all')
-        ;[rehearsals, followUps] = [rehearsals + 1, 0]
-        await alignSequences(crossing)
-        await announceArrival(workshop.catalog.db, held.id)
-        // Opening connections takes longer than switching.
-        await sleep(limits.arrivalNoticeMs)
-        proven = true
-        continue
-      }
-      // What is compared now need not be while the tenant waits; of a busy one some rows always remain.
-      if (follower.touched.count > limits.cutoverKeysFew && followUps < limits.followUpsMax) {
-        followUps += 1
-        await rehearse(crossing, 'touched')
-        continue
-      }
-      if (lagMs > limits.cutoverLagMsMax) {
-        if (++failed > limits.cutoversMax) throw stalled(held, `the log is ${Math.round(lagMs)} ms behind`)
-        await sleep(limits.cutoverPauseMs / 10)
-        continue
-      }
-      // Beside nobody who changes the tenant or the tables.
-      await withTenantLocked(workshop, held.tenantId, { apart: true }, async (tenant, { assertHeld }) => {
-        const state = openStateOf(tenant)
-        if (fingerprintOf(await readSameTables(crossing)) !== fingerprintOf(crossing.tables)) {
-          throw new TablesChanged('a migration has come between')
-        }
-        await follower.reachNow(here)
-        await assertHeld()
-        const startedAt = performance.now()
-        await switchOver(state)
-        reporter.tell({ lockedMs: Math.round(performance.now() - startedAt), cutoversFailed: failed })
-      })
-      return
-    } catch (error) {
-      if (!(error instanceof Occupied)) throw error
-      if (++failed > limits.cutoversMax) throw stalled(held, 'transactions of the tenant do not end')
-      reporter.tell({ cutoversFailed: failed })
-      await sleep(limits.cutoverPauseMs)
-      await renewLocker(sessions, crossing)
-    }
-  }
-}
-
-/** The tables of both places. @throws TablesChanged when one has other tables, or other migrations, than the other */
-async function readSameTables({
-  from,
-  to,
-  here,
-  there,
-}: Pick<Crossing, 'from' | 'to' | 'here' | 'there'>): Promise<readonly MovedTable[]> {
-  const [left, next] = [from.place.schemaName, to.place.schemaName]
-  const [leftTables, tables] = await Promise.all([readTables(here, left), readTables(there, next)])
-  const [applied, wanted] = await Promise.all([readMigrationsOf(here, left), readMigrationsOf(there, next)])
-  if (fingerprintOf(leftTables) === fingerprintOf(tables) && applied === wanted) return tables
-  throw new TablesChanged('a migration has come between')
-}
-
-function stalled(held: HeldMove, reason: string): QuickScaleError {
-  return new QuickScaleError('MOVE_STALLED', { move: held.id, reason })
 }

@@ -13,10 +13,10 @@ import { limits } from '../limits.ts'
 import { type Move, streamNames } from '../move.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { BeginAnew } from './begin-anew.ts'
+import { compareAtMarker, Occupied } from './compare/rehearse.ts'
+import { type CrossingWork, cross, renewLocker } from './crossing.ts'
 import { endOf } from './end.ts'
-import { compareAtMarker, Occupied, renewLocker } from './rehearse.ts'
 import { evict, withSessions } from './session.ts'
-import { type CrossingWork, cross } from './steps.ts'
 import { isSlotUsable } from './stream/slot.ts'
 
 /** What a verification has found. */

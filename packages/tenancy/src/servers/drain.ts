@@ -16,17 +16,17 @@ import {
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { isOnTheWay, type Move } from '../move.ts'
+import { driveToArrival } from '../moves/arrival.ts'
+import { type DriveOptions, driveMove } from '../moves/drive.ts'
+import { inLanes } from '../moves/lanes.ts'
+import { moveTo } from '../moves/move-to.ts'
+import { isDue } from '../moves/moves.ts'
+import type { Turns } from '../moves/turns.ts'
 import { type Plans, planOf } from '../placements/reserve.ts'
 import { warmServer } from '../placements/warm.ts'
 import type { Server } from '../strategies/servers.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Strategy } from '../tenant.ts'
-import { driveToArrival } from './arrival.ts'
-import { type DriveOptions, driveMove } from './drive.ts'
-import { inLanes } from './lanes.ts'
-import { moveTo } from './move-to.ts'
-import { isDue } from './moves.ts'
-import type { Turns } from './turns.ts'
 
 /** How far a drain is. */
 export interface DrainProgress {

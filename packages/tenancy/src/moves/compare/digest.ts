@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../identifiers.ts'
-import { columnsOf, keyCondition, unnested } from './apply.ts'
-import { columnList, type MovedTable, rowsOf } from './tables.ts'
-import { restingCondition } from './throttle.ts'
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../identifiers.ts'
+import { restingCondition } from '../copy/throttle.ts'
+import { columnsOf, keyCondition, unnested } from '../stream/apply.ts'
+import { columnList, type MovedTable, rowsOf } from '../tables.ts'
 import type { TouchedKeys } from './touched.ts'
 
 /** Rows of one table: how many, and a digest of them that does not depend on their order. */

@@ -10,8 +10,8 @@ import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
 import { limits } from '../../limits.ts'
 import type { Workshop } from '../../strategies/strategy.ts'
 
-const poolTables = readFileSync(new URL('../../../sql/moves/pool-tables.sql', import.meta.url), 'utf8')
-const schemaSizes = readFileSync(new URL('../../../sql/moves/schema-sizes.sql', import.meta.url), 'utf8')
+const poolTables = readFileSync(new URL('../../../sql/servers/pool-tables.sql', import.meta.url), 'utf8')
+const schemaSizes = readFileSync(new URL('../../../sql/servers/schema-sizes.sql', import.meta.url), 'utf8')
 
 /** Bytes of the tenants in one shared database. */
 export interface SharedSizes {

@@ -1,9 +1,9 @@
 import type pg from 'pg'
-import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
-import { PlacesDiffer } from './begin-anew.ts'
+import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
+import { PlacesDiffer } from '../begin-anew.ts'
+import type { MovedTable } from '../tables.ts'
 import type { RowFate } from './changes.ts'
-import type { Value } from './stream/pgoutput.ts'
-import type { MovedTable } from './tables.ts'
+import type { Value } from './pgoutput.ts'
 
 /**
  * Writes what became of rows, in the caller's transaction: each of them is deleted and, if it still exists, inserted.

@@ -1,4 +1,4 @@
-import { limits } from '../limits.ts'
+import { limits } from '../../limits.ts'
 
 /** Keys of rows by table, each under its text. */
 export type TouchedKeys = ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>

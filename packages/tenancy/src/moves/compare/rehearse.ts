@@ -1,13 +1,10 @@
 import pg from 'pg'
-import type { HeldMove } from '../catalog/moves.ts'
-import { quoteIdentifier } from '../identifiers.ts'
-import { limits } from '../limits.ts'
-import type { MoveAudit } from '../move.ts'
-import { PlacesDiffer } from './begin-anew.ts'
-import type { End } from './end.ts'
-import type { Follower } from './follower.ts'
-import { pushSequences, readSequences } from './sequences.ts'
-import { isLost, type Sessions } from './session.ts'
+import { limits } from '../../limits.ts'
+import type { MoveAudit } from '../../move.ts'
+import { PlacesDiffer } from '../begin-anew.ts'
+import type { Crossing } from '../crossing.ts'
+import { pushSequences, readSequences } from '../sequences.ts'
+import { isLost } from '../session.ts'
 import {
   compareKeys,
   compareSnapshots,
@@ -16,57 +13,7 @@ import {
   releaseSnapshot,
   takeSnapshot,
 } from './snapshots.ts'
-import type { MovedTable } from './tables.ts'
 import type { TouchedKeys } from './touched.ts'
-
-/** The connections that work on one direction of a move. */
-export interface Crossing {
-  readonly held: HeldMove
-  readonly from: End
-  readonly to: End
-  readonly tables: readonly MovedTable[]
-  readonly follower: Follower
-  /** Part of the time that comparisons of all rows use. */
-  readonly share: number
-  /** Takes the tenant's lock; see {@link renewLocker}. */
-  locker: pg.Client
-  /** Sees rows of the place that is left, and of the other. */
-  readonly here: pg.Client
-  readonly there: pg.Client
-  /** Sees rows of the other place as they were at the switch. */
-  readonly pinned: pg.Client
-}
-
-export async function openCrossing(
-  sessions: Sessions,
-  crossing: Omit<Crossing, 'locker' | 'here' | 'there' | 'pinned'>,
-): Promise<Crossing> {
-  const [locker, here, there, pinned] = await Promise.all([
-    sessions.open(crossing.from.place.database, 'lock'),
-    sessions.open(crossing.from.place.database, 'compare'),
-    sessions.open(crossing.to.place.database, 'compare'),
-    sessions.open(crossing.to.place.database, 'audit'),
-  ])
-  const { from, to } = crossing
-  for (const [client, { place }] of [
-    [locker, from],
-    [here, from],
-    [there, to],
-    [pinned, to],
-  ] as const) {
-    await client.query(`set search_path to ${quoteIdentifier(place.schemaName)}, extensions`)
-  }
-  return { ...crossing, locker, here, there, pinned }
-}
-
-/** The server ends whoever holds the tenant's lock for too long; the next attempt needs another connection. */
-export async function renewLocker(sessions: Sessions, crossing: Crossing): Promise<void> {
-  if (!isLost(crossing.locker)) return
-  const { place } = crossing.from
-  const locker = await sessions.open(place.database, 'lock')
-  await locker.query(`set search_path to ${quoteIdentifier(place.schemaName)}, extensions`)
-  crossing.locker = locker
-}
 
 /** Why the tenant could not be locked this time; nothing has happened. */
 export class Occupied extends Error {}

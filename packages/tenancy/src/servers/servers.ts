@@ -9,6 +9,7 @@ import {
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Move } from '../move.ts'
+import type { Turns } from '../moves/turns.ts'
 import type { Activity } from '../placements/activity.ts'
 import type { Plans } from '../placements/reserve.ts'
 import { isBroughtServer, type ServerCaps } from '../server-config.ts'
@@ -27,7 +28,6 @@ import {
 } from './rebalance/rebalance.ts'
 import { removeServer } from './remove-server.ts'
 import { databasesOn, examineServer, type ServerDatabase, type ServerDetails } from './server-details.ts'
-import type { Turns } from './turns.ts'
 
 /** A server of the configuration, and what it is used for. */
 export interface ServerSummary {

@@ -6,14 +6,14 @@ import { findTenant } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { MovePlace } from '../move.ts'
+import { openStateOf } from '../moves/arrive.ts'
+import { inLanes } from '../moves/lanes.ts'
+import { toMovePlace } from '../moves/plan.ts'
+import { findObstacles, type TenantSize } from '../moves/preflight.ts'
 import { choose, type Placed, type Plans, planOf, wishOf } from '../placements/reserve.ts'
 import type { Server } from '../strategies/servers.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { openStateOf } from './arrive.ts'
 import { assertMovable, type LeftTenant } from './drain.ts'
-import { inLanes } from './lanes.ts'
-import { toMovePlace } from './plan.ts'
-import { findObstacles, type TenantSize } from './preflight.ts'
 
 /** A move that a drain or a rebalancing would make. */
 export interface PlannedMove {

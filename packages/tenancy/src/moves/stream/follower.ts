@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
-import type { HeldMove } from '../catalog/moves.ts'
-import { QuickScaleError } from '../errors.ts'
-import { limits } from '../limits.ts'
+import type { HeldMove } from '../../catalog/moves.ts'
+import { QuickScaleError } from '../../errors.ts'
+import { limits } from '../../limits.ts'
+import { Touched } from '../compare/touched.ts'
+import { type End, writeEnd } from '../end.ts'
+import type { MovedTable } from '../tables.ts'
 import { applyFates } from './apply.ts'
 import { Changes } from './changes.ts'
-import { type End, writeEnd } from './end.ts'
-import { MARKER_PREFIX, type Message } from './stream/pgoutput.ts'
-import { type StreamSource, type Subscription, subscribe } from './stream/subscription.ts'
-import type { MovedTable } from './tables.ts'
-import { Touched } from './touched.ts'
+import { MARKER_PREFIX, type Message } from './pgoutput.ts'
+import { type StreamSource, type Subscription, subscribe } from './subscription.ts'
 
 type Change = Extract<Message, { kind: 'insert' | 'update' | 'delete' }>
 

@@ -1,6 +1,6 @@
-import { TablesChanged } from './begin-anew.ts'
-import type { Message, Relation, Value } from './stream/pgoutput.ts'
-import type { MovedTable } from './tables.ts'
+import { TablesChanged } from '../begin-anew.ts'
+import type { MovedTable } from '../tables.ts'
+import type { Message, Relation, Value } from './pgoutput.ts'
 
 /** What becomes of one row: its values in the order of the table's columns, or null when it is gone. */
 export interface RowFate {
