@@ -101,6 +101,43 @@ test('a procedure cannot end the transaction, not even in a way that its text hi
   expect((await failureOf(database.admin.query(`call ${place.schema}.forget()`))).code).toBe('2D000')
 })
 
+test.each(['rls', 'schema', 'database'] as const)(
+  'a migration cannot answer in the place of the catalogs: %s',
+  async (kind) => {
+    const wall: Wall = kind === 'rls' ? { kind } : { kind, tenantId: randomUUID() }
+    const place = await database.place(wall, 'create table first (id integer primary key)')
+    const nothing = [
+      'relations',
+      'columns',
+      'constraints',
+      'indexes',
+      'sequences',
+      'policies',
+      'views',
+      'types',
+    ]
+      .concat('routines', 'triggers', 'strangers', 'outsiders')
+      .map((name) => `json_build_array() as ${name}`)
+      .join(', ')
+    const grants = `(select json_agg(json_build_object('grantee', grantee::regrole::text, 'privilege', lower(privilege_type), 'grantable', is_grantable))
+      from aclexplode((select nspacl from pg_namespace where nspname = $1)) where grantee <> 'quickscale_owner'::regrole)`
+    const forged = `select json_build_object('name', $1, 'owner', 'quickscale_owner', 'grants', ${grants}) as schema,
+      ${nothing}, 0 as "defaultGrants"`
+    for (const [name, tampering] of [
+      ['second', `deallocate all; prepare quickscale_introspection (text) as ${forged}`],
+      ['third', 'deallocate all'],
+    ]) {
+      await database.migrate(place, `create table ${name} (id integer primary key); ${tampering};`)
+      const { rows } = await database.admin.query(
+        `select relname from pg_attribute join pg_class on pg_class.oid = attrelid
+          where relnamespace = $1::regnamespace and relkind = 'r' and attname = 'tenant_id'`,
+        [place.schema],
+      )
+      expect(rows.map(({ relname }) => relname)).toContain(name)
+    }
+  },
+)
+
 test('what a body may not do is found, what only looks like it is not', () => {
   const found = (body: string) => findBodyObjections(body, 'app', false).map(({ reason }) => reason)
   for (const body of [

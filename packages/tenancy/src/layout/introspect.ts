@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { loadModule } from 'libpg-query'
 import type pg from 'pg'
-import { quoteQualified } from '../identifiers.ts'
+import { quoteLiteral, quoteQualified } from '../identifiers.ts'
 import { PRINTING_PATH, placeSearchPath } from './migrator.ts'
 import {
   type Column,
@@ -21,6 +21,11 @@ import {
 import { standsFor } from './stand-in.ts'
 
 const introspection = readFileSync(new URL('../../sql/layout/introspect.sql', import.meta.url), 'utf8')
+
+// A migration is read two or three times, over one connection, and PostgreSQL takes longer to plan this query than to
+// answer it for most schemas: it is planned once.
+const NAME = 'quickscale_introspection'
+const PREPARE = `prepare ${NAME} (text) as ${introspection}`
 
 type Part<Fact> = Fact & { readonly relid: string }
 type BareSequence = Omit<Sequence, 'persistence' | 'grants'>
@@ -44,7 +49,8 @@ interface Row {
 
 /** Reads the shape of a schema in one query; undefined when there is no such schema. */
 export async function introspect(client: pg.ClientBase, schema: string): Promise<Shape | undefined> {
-  const { rows } = await client.query<Row>(introspection, [schema])
+  await prepareIntrospection(client)
+  const { rows } = await client.query<Row>(`execute ${NAME} (${quoteLiteral(schema)})`)
   const row = rows[0]
   if (row?.schema == null) return undefined
   // The scanner that reads their bodies.
@@ -90,6 +96,20 @@ export async function introspect(client: pg.ClientBase, schema: string): Promise
     outsiders: row.outsiders,
     defaultGrants: row.defaultGrants,
   }
+}
+
+/**
+ * A migration may deallocate statements and prepare its own: the one of our name counts only while its text is ours.
+ * The parameters, none or not, keep the statements out of a blueprint.
+ */
+async function prepareIntrospection(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ ours: boolean }>(
+    'select statement = $1 as ours from pg_catalog.pg_prepared_statements where name = $2',
+    [PREPARE, NAME],
+  )
+  if (rows[0]?.ours === true) return
+  if (rows.length > 0) await client.query(`deallocate ${NAME}`, [])
+  await client.query(PREPARE, [])
 }
 
 /** Reads, in one round trip, whether new tables hold rows and where the sequences of serial columns stand. */

@@ -11,9 +11,9 @@ export function placeSearchPath(schema: string): string {
 /** Makes PostgreSQL print every name qualified that is not built in. */
 export const PRINTING_PATH = 'set local search_path to pg_catalog, pg_temp'
 
-/** Begins work as quickscale_migrator. */
-const BEGIN = `set local role ${MIGRATOR_ROLE}; ${PRINTING_PATH}`
-const END = 'reset role; reset search_path'
+/** Begins work as quickscale_migrator. The schema that introspection is asked for makes no other plan. */
+const BEGIN = `set local role ${MIGRATOR_ROLE}; ${PRINTING_PATH}; set local plan_cache_mode to force_generic_plan`
+const END = 'reset role; reset search_path; reset plan_cache_mode'
 
 /** Runs `work` inside that of {@link asMigrator} as the administrator. */
 export async function asAdministrator<Result>(
@@ -27,7 +27,7 @@ export async function asAdministrator<Result>(
 }
 
 /**
- * Runs `work` as quickscale_migrator inside the caller's transaction; role and search_path are reset afterwards.
+ * Runs `work` as quickscale_migrator inside the caller's transaction; role, search_path and plan_cache_mode are reset afterwards.
  * After an error the transaction is lost, and its settings with it.
  */
 export async function asMigrator<Result>(
