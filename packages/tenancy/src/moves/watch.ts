@@ -104,8 +104,12 @@ export class Watch implements MoveWatch {
       moves.map(async (held) => {
         const { id, lease } = held
         if (!(await readEnd(this.#workshop, held, endsOf(held).from)).left) return
-        if (this.#departed.get(id) === lease) await this.#takeUp(id, lease)
-        else this.#departed.set(id, lease)
+        if (this.#departed.get(id) !== lease) {
+          this.#departed.set(id, lease)
+          return
+        }
+        this.#departed.delete(id)
+        await this.#takeUp(id, lease)
       }),
     )
     const failed = asked.find(({ status }) => status === 'rejected')
