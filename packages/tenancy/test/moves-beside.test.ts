@@ -1,4 +1,8 @@
 // What a move does beside those who work.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { tenantSchemaName } from '../src/identifiers.ts'
 import { TestInstallation } from './support/installation.ts'
@@ -32,4 +36,33 @@ test('a tenant that moves to a schema works while that is made, whatever it has 
   expect(await move).toMatchObject({ state: 'active' })
   const { rows } = await installation.tenancy.tenant('moved').query('select body from note')
   expect(rows).toEqual([{ body: 'meanwhile' }])
+})
+
+test('while the way back of tenants is open, under every strategy, the layout has no fault and is migrated', async () => {
+  const { tenancy } = installation
+  await tenancy.moves.start('one', { to: 'database' })
+  await tenancy.moves.start('two', { to: 'rls' })
+  expect((await tenancy.doctor()).findings.filter(({ level }) => level === 'error')).toEqual([])
+  // What anybody else would send of their rows is one.
+  const pool = `${installation.name}_pool`
+  await installation.inDatabase(pool, 'create publication quickscale_leak for table app.note')
+  const { findings } = await tenancy.doctor()
+  expect(findings).toMatchObject([
+    { check: 'layout-faulty', subject: expect.stringContaining('quickscale_leak') },
+  ])
+  await installation.inDatabase(pool, 'drop publication quickscale_leak')
+
+  const later = await mkdtemp(join(tmpdir(), 'quickscale-later-'))
+  try {
+    await writeFile(join(later, '0002_title.sql'), 'alter table note add column title text;')
+    const migrations = [fileURLToPath(new URL('./support/migrations', import.meta.url)), later]
+    const next = await installation.another('schema', { migrations })
+    await next.migrate()
+    for (const key of ['one', 'two', 'moved']) {
+      expect((await next.tenant(key).query('select title from note')).fields).toHaveLength(1)
+    }
+    expect((await next.doctor()).findings.filter(({ level }) => level === 'error')).toEqual([])
+  } finally {
+    await rm(later, { recursive: true })
+  }
 })

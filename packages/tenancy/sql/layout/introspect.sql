@@ -339,6 +339,10 @@ select
                select from pg_rewrite where oid = depend.objid and ev_class in (select oid from relation))
              when 'pg_policy'::regclass then not exists (
                select from pg_policy where oid = depend.objid and polrelid in (select oid from relation))
+             -- What a move reads; doctor/streams.ts names those of no move that is under way.
+             when 'pg_publication_rel'::regclass then not exists (
+               select from pg_publication_rel published join pg_publication on pg_publication.oid = published.prpubid
+                where published.oid = depend.objid and pubname ~ '^quickscale_[0-9a-f]{32}_(there|back)$')
              else not exists (select from member where member.classid = depend.classid and member.objid = depend.objid)
            end
     union all
