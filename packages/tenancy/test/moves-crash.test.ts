@@ -2,8 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { MoverProcess } from '../../../test/support/mover-process.ts'
-import type { Strategy } from '../src/index.ts'
+import type { MoveWatch, Strategy } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
+import {
+  departAndStay,
+  keepFromSwitch,
+  leaseOf,
+  leaveStreaming,
+  untilFence,
+  untilState,
+} from './support/between-places.ts'
 import { openEarlierVersion } from './support/earlier-version.ts'
 import { configOf, TestInstallation } from './support/installation.ts'
 
@@ -136,6 +144,7 @@ describe('a mover that is killed', () => {
     const { moves } = await installation.another('rls', { plans })
     const held = [await keepFromSwitch(installation, 'gone'), await keepFromSwitch(installation, 'alive')]
     const [goneInside, aliveInside] = held
+    const watches: MoveWatch[] = []
     const untilDone = (slug: string) =>
       expect.poll(async () => (await tenancy.moves.get(slug)).state, { timeout: 20_000 }).toBe('done')
     const untilTaken = async (slug: string, lease: number) =>
@@ -147,7 +156,7 @@ describe('a mover that is killed', () => {
       await mover.kill()
       await installation.inCatalog('update catalog.move set locked_lease = null where finished_at is null')
       const [gone, alive] = [await leaseOf(installation, 'gone'), await leaseOf(installation, 'alive')]
-      moves.watch({ copyShare: 1 })
+      watches.push(moves.watch({ copyShare: 1 }))
       await untilTaken('gone', gone)
       await held.at(-1)?.end()
       await untilDone('gone')
@@ -161,6 +170,7 @@ describe('a mover that is killed', () => {
       await untilDone('alive')
     } finally {
       for (const each of held) await each.end()
+      for (const each of watches) await each.close()
       await mover.kill()
       await earlier.close()
     }
@@ -169,6 +179,43 @@ describe('a mover that is killed', () => {
       const { rows } = await tenancy.tenant(slug).query('select body from note')
       expect(rows).toEqual([{ body: 'kept' }])
     }
+  })
+
+  test('on the way back, between two places: who watches goes on, though it was stopped', async () => {
+    const { tenancy, name, masterKey } = installation
+    const { id: tenantId } = await tenancy.tenants.create({ slug: 'back', name: 'back', plan: 'database' })
+    await tenancy.moves.start('back', { to: 'rls', rollbackWindowMs: 60_000, copyShare: 1 })
+    await tenancy.tenant('back').query("insert into note (id, body) values (1, 'kept')")
+    const config = configOf(name, masterKey, 'rls', { plans })
+    const mover = new MoverProcess({ config, key: 'back', destination: {} })
+    const watches: MoveWatch[] = []
+    const held = [await keepFromSwitch(installation, 'back')]
+    try {
+      mover.order('rollback')
+      const { source } = await tenancy.moves.get('back')
+      const next = { in: source.database, state: 'returning' }
+      await departAndStay(installation, 'back', { held, inside: held[0], mover, next })
+      await mover.kill()
+      await installation.inCatalog('update catalog.move set stopped_at = now() where tenant_id = $1', [
+        tenantId,
+      ])
+      expect(await betweenPlaces()).toMatchObject([{ level: 'error', subject: tenantId }])
+      const { moves } = await installation.another('rls', { plans })
+      const lease = await leaseOf(installation, 'back')
+      watches.push(moves.watch({ copyShare: 1 }))
+      await expect.poll(() => leaseOf(installation, 'back'), { timeout: 20_000 }).toBeGreaterThan(lease)
+      await held.at(-1)?.end()
+      await expect
+        .poll(async () => (await tenancy.moves.get('back')).state, { timeout: 20_000 })
+        .toBe('returned')
+    } finally {
+      for (const each of held) await each.end()
+      for (const each of watches) await each.close()
+      await mover.kill()
+    }
+    expect(await tenancy.tenants.placement('back')).toMatchObject({ strategy: 'database' })
+    const { rows } = await tenancy.tenant('back').query('select body from note')
+    expect(rows).toEqual([{ body: 'kept' }])
   })
 
   test('whose memory is smaller than one transaction of the tenant applies it in parts', async () => {
@@ -232,63 +279,6 @@ describe('a mover that is killed', () => {
   })
 })
 
-async function leaseOf(installation: TestInstallation, key: string): Promise<number> {
-  const { id } = await installation.tenancy.moves.get(key)
-  return (await installation.inCatalog('select lease from catalog.move where id = $1', [id])).rows[0].lease
-}
-
-/** A connection that lets the tenant's move come as far as `streaming`. */
-async function keepFromSwitch(installation: TestInstallation, key: string): Promise<pg.Client> {
-  const { databaseName } = await installation.tenancy.tenants.placement(key)
-  const client = await installation.connectTo(databaseName)
-  await client.query("select pg_advisory_lock_shared(hashtextextended('quickscale unscoped writers', 0))")
-  return client
-}
-
-/** @returns the id of a move that streams, and that nobody works on */
-async function leaveStreaming({ tenancy }: TestInstallation, key: string): Promise<string> {
-  const stop = new AbortController()
-  const started = tenancy.moves.start(key, {
-    to: 'rls',
-    rollbackWindowMs: 0,
-    copyShare: 1,
-    signal: stop.signal,
-    handOver: true,
-    onProgress: ({ state }) => {
-      if (state === 'streaming') stop.abort()
-    },
-  })
-  await expect(started).rejects.toThrow()
-  return (await tenancy.moves.get(key)).id
-}
-
-/** Lets a tenant be switched, whose next place somebody keeps closed: the last one of `held`. */
-async function departAndStay(
-  installation: TestInstallation,
-  key: string,
-  { held, inside, mover }: { held: pg.Client[]; inside: pg.Client | undefined; mover: MoverProcess },
-): Promise<void> {
-  const { id: tenantId } = await installation.tenancy.tenants.get(key)
-  await untilState(installation, tenantId, 'streaming', mover)
-  const blocker = await lockIn(installation, { in: 'pool', lock: 'select' })
-  held.push(blocker)
-  await blocker.query('select from quickscale.placement where tenant_id = $1 for update', [tenantId])
-  await inside?.end()
-  await untilFence(installation, tenantId, 'moved')
-}
-
-/** Until the place that the catalog names says so. */
-async function untilFence(installation: TestInstallation, tenantId: string, state: string): Promise<void> {
-  for (;;) {
-    const { rows } = await installation.asOwner(
-      tenantId,
-      'select from quickscale.placement where tenant_id = $1 and state = $2',
-      [tenantId, state],
-    )
-    if (rows.length > 0) return
-  }
-}
-
 /** Until so many statements that make the tenant's own database wait for a lock, or are under way at all when it is none. */
 async function untilCreations(
   installation: TestInstallation,
@@ -313,31 +303,6 @@ async function lockIn({ name }: TestInstallation, held: { in: string; lock: stri
   await client.query('begin')
   await client.query(held.lock)
   return client
-}
-
-async function untilState(
-  installation: TestInstallation,
-  tenantId: string,
-  state: string,
-  mover: MoverProcess,
-): Promise<void> {
-  for (;;) {
-    const { rows } = await installation.inCatalog(
-      'select id, state, source_database from catalog.move where tenant_id = $1',
-      [tenantId],
-    )
-    if (rows[0]?.state === state) return
-    // The source knows first that its tenant has been switched.
-    if (state === 'switched' && rows[0] !== undefined) {
-      const ends = await installation.inDatabase(
-        rows[0].source_database,
-        "select from quickscale.move_end where move_id = $1 and role = 'source' and state in ('switched', 'active')",
-        [rows[0].id],
-      )
-      if (ends.rowCount === 1) return
-    }
-    expect(mover.answers).toEqual([])
-  }
 }
 
 function writeUntilStopped({ tenancy }: TestInstallation, key: string) {
