@@ -3,6 +3,7 @@ import { exitCodes } from './exit-codes.ts'
 
 /** Codes of errors that are the caller's to correct. */
 const unusableCodes = new Set<ErrorCode>([
+  'COMMAND_INVALID',
   'SCRIPT_UNUSABLE',
   'SERVER_UNSUITABLE',
   'EMBEDDED_SERVER_FAILED',
@@ -20,7 +21,8 @@ const unusableCodes = new Set<ErrorCode>([
 
 /** Tells why there is no result, on standard output too when that has to be JSON, and returns the exit code. */
 export function explain(error: unknown, json: boolean): number {
-  const missing = error instanceof Error && 'code' in error && 'path' in error
+  // A script or a directory that cannot be read; of a directory the error names no path.
+  const missing = error instanceof Error && 'code' in error && ('path' in error || error.code === 'EISDIR')
   const unusable = missing || (error instanceof QuickScaleError && unusableCodes.has(error.code))
   const message = error instanceof Error ? error.message : String(error)
   const remedy = error instanceof QuickScaleError ? error.remedy : undefined

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isatty } from 'node:tty'
+import { QuickScaleError } from '@quickscale/tenancy'
 import { Command, CommanderError } from 'commander'
 import { checkDump } from './check/check.ts'
 import { addDoctorCommand } from './doctor/doctor.ts'
@@ -65,9 +66,18 @@ Exit codes
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    return error.exitCode === 0 ? exitCodes.well : exitCodes.unusable
+    if (error.exitCode === 0) return exitCodes.well
+    if (args.includes('--json')) process.stdout.write(`${refusalOf(error)}\n`)
+    return exitCodes.unusable
   }
   return exitCode
+}
+
+/** For whoever reads JSON; people have been told on standard error. */
+function refusalOf({ message }: CommanderError): string {
+  const refusal = new QuickScaleError('COMMAND_INVALID', { reason: message.replace(/^error: /, '') })
+  const { code, remedy } = refusal
+  return JSON.stringify({ ok: false, error: { code, message: refusal.message, remedy } })
 }
 
 async function check(path: string, { json = false, server }: CheckFlags): Promise<number> {

@@ -52,6 +52,24 @@ describe('quickscale', () => {
     expect((await quickscale('check', '--help')).stdout).toContain('Exit codes')
   })
 
+  test('says in JSON too that a command line, a script or a server cannot be used', async () => {
+    const path = await script(SCHEMA)
+    const wrong: readonly (readonly [code: string, ...args: string[]])[] = [
+      ['COMMAND_INVALID', 'move', 'acme'],
+      ['COMMAND_INVALID', 'move', 'acme', '--to', 'nowhere'],
+      ['COMMAND_INVALID', 'server', 'list', 'surplus'],
+      ['EISDIR', 'check', directory, '--server', inject('databaseUrl')],
+      ['SERVER_UNREACHABLE', 'check', path, '--server', 'postgres://postgres:hush@127.0.0.1:1/postgres'],
+      ['SERVER_UNREACHABLE', 'check', path, '--server', 'hush'],
+    ]
+    for (const [code, ...args] of wrong) {
+      const { status, stdout, stderr } = await quickscale(...args, '--json')
+      expect(JSON.parse(stdout), args.join(' ')).toMatchObject({ ok: false, error: { code } })
+      expect(status).toBe(2)
+      expect(`${stdout}${stderr}`).not.toMatch(/hush|^ {4}at /m)
+    }
+  })
+
   test('does not mind a reader that goes away', async () => {
     const child = spawn(process.execPath, [bin, 'move', '--help'])
     child.stdout.destroy()

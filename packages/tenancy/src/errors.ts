@@ -311,6 +311,11 @@ export const errorDefinitions = {
     message: 'The schema cannot be made tenant-safe: {summary}',
     remedy: 'Follow the remedy of each refused object.',
   },
+  COMMAND_INVALID: {
+    status: 400,
+    message: 'The command line cannot be used: {reason}',
+    remedy: 'See --help of the command.',
+  },
   SCRIPT_UNUSABLE: {
     status: 422,
     message: 'Line {line} of the script: {reason}',

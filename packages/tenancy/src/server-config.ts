@@ -207,6 +207,8 @@ export function findServerProblems(
 }
 
 function addressOf(url: string): string {
+  // What is no URL is told by the schema of its key.
+  if (!URL.canParse(url)) return url
   const { hostname, port } = new URL(url)
   return `${hostname.toLowerCase()}:${port || '5432'}`
 }

@@ -171,6 +171,10 @@ describe('parseConfig', () => {
     const error = refusal(() => parseConfig({ databaseUrl: secretUrl, masterKey: 'hush-hush', plan: {} }))
     expect(error.details.keys).toEqual(['databaseUrl', 'masterKey', 'migrations', 'plan'])
     expect(error.message).not.toContain('hush-hush')
+    for (const url of ['hush-hush', '']) {
+      expect(problemOf({ ...minimal, databaseUrl: url })).toMatch(/databaseUrl (must be|is missing)/)
+      expect(problemOf({ ...minimal, servers: { second: { url } } })).not.toContain('hush-hush')
+    }
     const servers = { second: { url: secretUrl }, third: { url: databaseUrl } }
     expect(problemOf({ ...minimal, servers })).not.toContain('hush-hush')
     expect(problemOf({ ...minimal, servers: { third: { url: databaseUrl } } })).not.toContain('hush-hush')

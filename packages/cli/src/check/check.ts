@@ -44,7 +44,7 @@ export interface Progress {
  * Loads a script as it is, and as two tenants under each strategy, and compares. Takes away all that it makes, also
  * when it is aborted.
  *
- * @throws QuickScaleError `SCRIPT_UNUSABLE`, `SERVER_UNSUITABLE`, `EMBEDDED_SERVER_FAILED`; the signal's reason
+ * @throws QuickScaleError `SCRIPT_UNUSABLE`, `SERVER_UNSUITABLE`, `SERVER_UNREACHABLE`, `EMBEDDED_SERVER_FAILED`; the signal's reason
  * @example const report = await checkDump({ path: 'dump.sql' })
  */
 export async function checkDump(options: CheckOptions): Promise<CheckReport> {

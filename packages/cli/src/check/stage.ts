@@ -19,7 +19,7 @@ export interface Stage {
 
 /**
  * @param serverUrl a superuser's URL; undefined starts a server that is gone afterwards
- * @throws QuickScaleError `EMBEDDED_SERVER_FAILED`, `SERVER_UNSUITABLE`
+ * @throws QuickScaleError `EMBEDDED_SERVER_FAILED`, `SERVER_UNSUITABLE`, `SERVER_UNREACHABLE`
  */
 export async function openStage(
   serverUrl: string | undefined,
@@ -52,6 +52,9 @@ export async function openStage(
 }
 
 async function openGiven(url: string, prefix: string): Promise<Stage> {
+  const isPostgres = URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)
+  if (!isPostgres) throw unreachable('of --server', 'its URL must begin with postgres://')
+  await assertReachable(url)
   await connected(url, async (client) => {
     const { rows } = await client.query<{ superuser: boolean }>(
       'select rolsuper as superuser from pg_roles where rolname = current_user',
@@ -72,6 +75,18 @@ async function openGiven(url: string, prefix: string): Promise<Stage> {
       return closing
     },
   }
+}
+
+async function assertReachable(url: string): Promise<void> {
+  try {
+    await connected(url, async () => undefined)
+  } catch (cause) {
+    throw unreachable(new URL(url).host, cause instanceof Error ? cause.message : String(cause), cause)
+  }
+}
+
+function unreachable(server: string, reason: string, cause?: unknown): QuickScaleError {
+  return new QuickScaleError('SERVER_UNREACHABLE', { server, reason }, { cause })
 }
 
 async function endSessions(client: pg.Client, prefix: string): Promise<void> {
