@@ -16,7 +16,7 @@ export default defineConfig({
       ...(process.env.QUICKSCALE_TEST_REDIS ? [] : ['**/redis.test.ts']),
     ],
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-    globalSetup: ['test/support/server.ts'],
+    globalSetup: ['test/support/compile-cache.ts', 'test/support/server.ts'],
     pool: 'forks',
     // They wait for the server as long as they work: two cores are busy with three.
     maxWorkers: 3,
