@@ -40,6 +40,15 @@ test('changes nothing', async () => {
   expect((await installation.inDatabase(shared, state)).rows).toEqual(before.rows)
 })
 
+test('finds no fault any more once a database from before a rotation was migrated', async () => {
+  await installation.inDatabase(silo, `update quickscale.token_key set id = 'k9'`)
+  expect(await findingsOf('token-key-missing')).toMatchObject([{ where: silo }])
+  await installation.tenancy.migrate()
+  expect(await findingsOf('token-key-missing')).toEqual([])
+  const ids = await installation.inDatabase(silo, 'select id from quickscale.token_key')
+  expect(ids.rows).toEqual([{ id: 'k1' }])
+})
+
 interface Planted {
   readonly check: string
   readonly plant: string

@@ -21,6 +21,8 @@ describe.each(strategies)('provisioning under the %s strategy', (strategy: Strat
       [{ slug: 'New', name: 'x', plan: 'only' }, 'TENANT_KEY_INVALID'],
       [{ slug: '0198c0de-0000-7000-8000-000000000000', name: 'x', plan: 'only' }, 'TENANT_KEY_INVALID'],
       [{ slug: 'new', name: ' ', plan: 'only' }, 'TENANT_INVALID'],
+      [{ slug: 'new', name: 'x\0', plan: 'only' }, 'TENANT_INVALID'],
+      [{ slug: 'new', name: '\ud800', plan: 'only' }, 'TENANT_INVALID'],
       [{ slug: 'new', name: 'x', plan: 'only', id: 'new' }, 'TENANT_INVALID'],
       [{ slug: 'new', name: 'x', plan: 'only', parent: 'nobody' }, 'TENANT_NOT_FOUND'],
     ] as const

@@ -32,7 +32,9 @@ export function parseSlug(value: unknown): string {
 /** @throws QuickScaleError `TENANT_INVALID` */
 export function parseName(value: unknown): string {
   const name = typeof value === 'string' ? value.trim() : ''
-  if (name === '' || name.length > limits.tenantNameLengthMax) {
+  // PostgreSQL keeps neither half a surrogate pair nor NUL.
+  const storable = name.isWellFormed() && !name.includes('\0')
+  if (name === '' || !storable || name.length > limits.tenantNameLengthMax) {
     throw new QuickScaleError('TENANT_INVALID', { field: 'name' })
   }
   return name

@@ -148,7 +148,7 @@ async function readDestination(
   workshop: Workshop,
   plans: Plans,
   tenant: Tenant,
-  { to, plan, server, from }: Directions,
+  { to, plan, server, from, rollbackWindowMs = 0 }: Directions,
 ): Promise<[ReturnType<typeof wishOf>, Here]> {
   openStateOf(tenant)
   const record = await findRoute(workshop.catalog.db, { id: tenant.id })
@@ -169,6 +169,7 @@ async function readDestination(
   if (strategy !== 'rls' && strategy !== 'schema' && strategy !== 'database') {
     throw refused(tenant, `there is no strategy ${String(strategy).slice(0, 40)}`)
   }
+  if (Number.isNaN(Math.trunc(rollbackWindowMs))) throw refused(tenant, 'rollbackWindowMs is no number')
   if (server !== undefined) await workshop.servers.of(server)
   const wish = wishOf({ ...wanted, strategy }, { server, region: tenant.region ?? undefined })
   if (strategy === 'database' && here.strategy === 'database' && server === database.server) {

@@ -172,8 +172,8 @@ async function migratePlace(workshop: Workshop, { database, target }: LocatedTar
   const files = await workshop.migrations()
   return await workshop.servers.connected(database, async (client) => {
     if (target.wall.kind === 'database') await upgradeObjects(client, 'tenant-database', 'quickscale')
-    // It may have been away while keys were rotated.
-    if (database.brought) await alignKeys(workshop, client, database.id)
+    // It may have been away while keys were rotated, or been restored from a backup of before.
+    if (target.wall.kind === 'database') await alignKeys(workshop, client, database.id)
     return await applyMigrations(client, target, files)
   })
 }
