@@ -94,8 +94,11 @@ describe.each(['schema', 'database'] as const)('a plan with the strategy %s', (p
       let settled = false;
       !settled;
       settled = (await installation.tenancy.tenants.get(slug)).plan === plan
-    )
+    ) {
       await write()
+      // Nobody writes without a pause; and the move has the same machine.
+      await sleep(20)
+    }
     expect((await untilSettled(slug)).body).toMatchObject({ status: 'active', plan, currency: 'usd' })
     expect(await strategyOf(slug)).toBe(plan satisfies Strategy)
     const { body } = await ask(ann, 'GET', `/t/${slug}/companies?limit=100`)
