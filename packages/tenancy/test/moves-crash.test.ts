@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { MoverProcess } from '../../../test/support/mover-process.ts'
 import type { MoveWatch, Strategy } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
+import { createTurns } from '../src/moves/turns.ts'
+import { Watch } from '../src/moves/watch.ts'
 import {
   departAndStay,
   keepFromSwitch,
@@ -12,7 +14,7 @@ import {
   untilFence,
   untilState,
 } from './support/between-places.ts'
-import { openEarlierVersion } from './support/earlier-version.ts'
+import { openEarlierVersion, openWorkshop } from './support/earlier-version.ts'
 import { configOf, TestInstallation } from './support/installation.ts'
 
 /** What a mover waits for in a state: it is killed there, not somewhere near. */
@@ -141,7 +143,7 @@ describe('a mover that is killed', () => {
     const config = configOf(name, masterKey, 'rls', { plans })
     const mover = new MoverProcess({ config, key: 'gone', destination: { to: 'rls', rollbackWindowMs: 0 } })
     const earlier = openEarlierVersion(installation)
-    const { moves } = await installation.another('rls', { plans })
+    const { workshop, close } = openWorkshop(installation)
     const held = [await keepFromSwitch(installation, 'gone'), await keepFromSwitch(installation, 'alive')]
     const [goneInside, aliveInside] = held
     const watches: MoveWatch[] = []
@@ -156,7 +158,8 @@ describe('a mover that is killed', () => {
       await mover.kill()
       await installation.inCatalog('update catalog.move set locked_lease = null where finished_at is null')
       const [gone, alive] = [await leaseOf(installation, 'gone'), await leaseOf(installation, 'alive')]
-      watches.push(moves.watch({ copyShare: 1 }))
+      // As many moves as it works on at a time are under way: who is between two places does not wait for them.
+      watches.push(new Watch(workshop, createTurns(0), { copyShare: 1 }))
       await untilTaken('gone', gone)
       await held.at(-1)?.end()
       await untilDone('gone')
@@ -173,6 +176,7 @@ describe('a mover that is killed', () => {
       for (const each of watches) await each.close()
       await mover.kill()
       await earlier.close()
+      await close()
     }
     for (const slug of ['gone', 'alive']) {
       expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: 'rls' })

@@ -21,17 +21,23 @@ const left: RawBuilder<boolean> = sql<boolean>`(
   and (state = 'switched' or (locked_lease = lease and stopped_at is null and attempts < ${limits.moveAttemptsMax}))
   and coalesce(retry_at <= now(), true))`
 
-/** Some of the moves that nobody may be working on, tenants between two places first. */
-export async function listLeftMoves(db: Database, limit: number): Promise<string[]> {
-  const rows = await db
+/** A move that nobody may be working on. */
+export interface LeftMove {
+  readonly id: string
+  /** Its tenant may be between two places. */
+  readonly between: boolean
+}
+
+/** Some of them, tenants between two places first. */
+export async function listLeftMoves(db: Database, limit: number): Promise<LeftMove[]> {
+  return await db
     .selectFrom('move')
-    .select('id')
+    .select(['id', sql<boolean>`state = 'switched'`.as('between')])
     .where(left)
     // Those that somebody works on are among them, and must not hide the others.
     .orderBy(sql`state <> 'switched', random()`)
     .limit(limit)
     .execute()
-  return rows.map(({ id }) => id)
 }
 
 /** Somebody holds the move's lock: see mover-locks.ts. A key of 64 bits is shown as two halves. */

@@ -3,7 +3,13 @@
  * an earlier holder might still do by the lease, as ever. How often it was tried is written down before it is: a move that ends
  * each process that touches it is left alone in the end too.
  */
-import { leaseLeftMove, listLeftMoves, listUnheardMoves, noteVainAttempt } from '../catalog/left-moves.ts'
+import {
+  type LeftMove,
+  leaseLeftMove,
+  listLeftMoves,
+  listUnheardMoves,
+  noteVainAttempt,
+} from '../catalog/left-moves.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Move } from '../move.ts'
@@ -74,17 +80,22 @@ export class Watch implements MoveWatch {
   }
 
   async #look(): Promise<void> {
-    for (const id of await listLeftMoves(this.#workshop.catalog.db, limits.movesWatchedMax)) {
-      if (!(await this.#takeUp(id, null))) return
+    for (const move of await listLeftMoves(this.#workshop.catalog.db, limits.movesWatchedMax)) {
+      if (!(await this.#takeUp(move, null))) return
     }
   }
 
-  /** @returns whether there may be room for another one */
-  async #takeUp(id: string, departed: number | null): Promise<boolean> {
+  /**
+   * A tenant between two places is let in nowhere, and does not wait until others have been moved.
+   *
+   * @returns whether there may be room for another one
+   */
+  async #takeUp({ id, between }: LeftMove, departed: number | null): Promise<boolean> {
     if (this.#closing.signal.aborted) return false
     const leave = await this.#workshop.catalog.movers.takeIfFree(id)
     if (leave === null) return true
-    const working = this.#turns.ifFree(() => this.#goOn(id, departed))
+    const goOn = () => this.#goOn(id, departed)
+    const working = between ? goOn() : this.#turns.ifFree(goOn)
     if (working === null) {
       await leave()
       return false
@@ -109,7 +120,7 @@ export class Watch implements MoveWatch {
           return
         }
         this.#departed.delete(id)
-        await this.#takeUp(id, lease)
+        await this.#takeUp({ id, between: true }, lease)
       }),
     )
     const failed = asked.find(({ status }) => status === 'rejected')

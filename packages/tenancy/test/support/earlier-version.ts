@@ -14,19 +14,30 @@ export interface EarlierVersion {
   close(): Promise<void>
 }
 
-export function openEarlierVersion({ name, masterKey }: TestInstallation): EarlierVersion {
+/** What a process works with; to be closed. */
+export function openWorkshop({ name, masterKey }: TestInstallation) {
   const config = parseConfig(configOf(name, masterKey, 'rls', {}))
   const servers = createServers(config, async () => null)
   const catalog = openCatalog(servers.primary.administrator.urlOf(`${name}_catalog`), name)
-  const workshop = {
-    installation: name,
-    catalog,
-    servers,
-    masterKey: Buffer.from(masterKey, 'base64'),
-    keyProvider: config.keyProvider ?? localKeyProvider(Buffer.from(masterKey, 'base64')),
-    requireTls: false,
-    migrations: () => readMigrations(config.migrations),
+  return {
+    workshop: {
+      installation: name,
+      catalog,
+      servers,
+      masterKey: Buffer.from(masterKey, 'base64'),
+      keyProvider: config.keyProvider ?? localKeyProvider(Buffer.from(masterKey, 'base64')),
+      requireTls: false,
+      migrations: () => readMigrations(config.migrations),
+    },
+    close: async () => {
+      await Promise.all([catalog.close(), servers.close()])
+    },
   }
+}
+
+export function openEarlierVersion(installation: TestInstallation): EarlierVersion {
+  const { workshop, close } = openWorkshop(installation)
+  const { catalog } = workshop
   return {
     async work(id) {
       const held = await leaseMove(catalog.db, id, { asked: true })
@@ -37,8 +48,6 @@ export function openEarlierVersion({ name, masterKey }: TestInstallation): Earli
         (error) => String(error.code),
       )
     },
-    async close() {
-      await Promise.all([catalog.close(), servers.close()])
-    },
+    close,
   }
 }
