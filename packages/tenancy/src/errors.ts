@@ -273,7 +273,8 @@ export const errorDefinitions = {
   PLAN_UNKNOWN: {
     status: 400,
     message: 'Plan {plan} does not exist',
-    remedy: 'Use one of the plans in the configuration: {known}.',
+    remedy:
+      'Use one of the plans in the configuration: {known}. One that is new there needs tenancy.migrate().',
   },
   NOT_INSTALLED: {
     status: 500,

@@ -28,6 +28,11 @@ describe.each(strategies)('provisioning under the %s strategy', (strategy: Strat
     ] as const
     for (const [wanted, code] of refusals)
       await expect(tenants.create(wanted)).rejects.toMatchObject({ code })
+    const ahead = await installation.another(strategy, { plans: { later: { strategy } } })
+    await expect(ahead.tenants.create({ slug: 'new', name: 'x', plan: 'later' })).rejects.toMatchObject({
+      code: 'PLAN_UNKNOWN',
+      remedy: expect.stringContaining('migrate()'),
+    })
     expect((await tenants.list()).tenants.map((tenant) => tenant.slug)).toEqual(['one', 'two'])
   })
 

@@ -121,7 +121,7 @@ export async function recordTenant(
     [tenant, place],
   )
     .catch(explainTaken)
-    .catch((cause: unknown) => explainTenant(cause, tenant.slug))
+    .catch((cause: unknown) => explainTenant(cause, tenant.slug, tenant.plan))
   if (row === undefined) throw new RangeError('a function that returns a row has returned none')
   return { tenant: toTenant(row.tenant), database: toDatabase(row.database), warm: row.warm }
 }

@@ -119,7 +119,7 @@ export async function updateTenant(
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirstOrThrow()
-    .catch((cause: unknown) => explainTenant(cause, slug ?? ''))
+    .catch((cause: unknown) => explainTenant(cause, slug ?? '', plan))
   return toTenant(row)
 }
 
@@ -161,8 +161,15 @@ const treeTooDeep = 'QS009'
 /** Unique: slugs of living tenants, and ids. */
 const taken = new Set(['tenant_slug', 'tenant_pkey'])
 
-/** Names what the catalog has refused a slug, an id or a parent for. */
-export function explainTenant(cause: unknown, slug: string): never {
+/** Names what the catalog has refused a slug, an id, a plan or a parent for. */
+export function explainTenant(cause: unknown, slug: string, plan = ''): never {
+  if (cause instanceof pg.DatabaseError && cause.constraint === 'tenant_plan_id_fkey') {
+    throw new QuickScaleError(
+      'PLAN_UNKNOWN',
+      { plan, known: 'those it had at the last migrate()' },
+      { cause },
+    )
+  }
   if (cause instanceof pg.DatabaseError && cause.code === slugResting) {
     throw new QuickScaleError('SLUG_RESTING', { slug }, { cause })
   }
