@@ -142,6 +142,7 @@ export const limits = {
   moveRestartsMax: 3,
   /** Part of the time that a move uses for copies, comparisons and removals, unless it is told another one. */
   moveShare: 0.1,
+  moveShareMin: 0.001,
   /** Bytes that a copy writes at a time, or one row; and when it has all of the time. */
   copyPieceBytes: 8_192,
   copyPieceBytesMax: 131_072,

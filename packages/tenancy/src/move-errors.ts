@@ -5,6 +5,11 @@ export const moveErrors = {
     message: 'Tenant {key} cannot be moved: {reasons}',
     remedy: 'Remove what is named and start the move again; nothing was changed.',
   },
+  MOVE_OPTION_INVALID: {
+    status: 400,
+    message: 'A move cannot have this {field}',
+    remedy: 'Give a number from {range}.',
+  },
   MOVE_NOT_FOUND: {
     status: 404,
     message: 'No move {move}',

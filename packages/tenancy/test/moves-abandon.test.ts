@@ -85,8 +85,8 @@ async function moveUntil(
   await Promise.race([promise, moving])
   await blocked()
   stopped.abort()
-  const movers =
-    "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like 'move %'"
+  const movers = `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+    where application_name like 'move %' and datname like '${installation.name}%'`
   await installation.inCatalog(movers)
   const there = await onSecond('postgres')
   await there.query(movers)

@@ -49,7 +49,7 @@ test('while the way back of tenants is open, under every strategy, the layout ha
   const pool = `${installation.name}_pool`
   await installation.inDatabase(pool, 'create publication quickscale_leak for table app.note')
   const { findings } = await tenancy.doctor()
-  expect(findings).toMatchObject([
+  expect(findings.filter(({ level }) => level === 'error')).toMatchObject([
     { check: 'layout-faulty', subject: expect.stringContaining('quickscale_leak') },
   ])
   await installation.inDatabase(pool, 'drop publication quickscale_leak')

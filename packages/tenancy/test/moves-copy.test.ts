@@ -4,7 +4,9 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { copyRows } from '../src/moves/copy/copy.ts'
 import { type CopyFormat, framed, piecesOf } from '../src/moves/copy/pieces.ts'
+import { openThrottle } from '../src/moves/copy/throttle.ts'
 
 const formats: readonly CopyFormat[] = ['binary', 'text']
 
@@ -66,4 +68,36 @@ describe.each(formats)('rows that are copied as %s', (format) => {
       expect(pieces).toBeGreaterThan(sent.length / 3_000)
     }
   })
+})
+
+test('a copy whose reader is gone fails, and its process goes on', async () => {
+  const [reader, writer] = ['reader', 'writer'].map(
+    () => new pg.Client({ connectionString: inject('databaseUrl') }),
+  ) as [pg.Client, pg.Client]
+  await Promise.all([reader.connect(), writer.connect()])
+  try {
+    const gone = new Promise((resolve) => reader.on('error', resolve))
+    const { rows: own } = await reader.query('select pg_backend_pid() as pid')
+    await writer.query('create temporary table copied (number bigint)')
+    await writer.query('select pg_terminate_backend($1, 5000)', [own[0].pid])
+    await gone
+    const column = { name: 'number', type: 'bigint', portable: true, always: false }
+    const end = { place: { schemaName: 'pg_temp' } }
+    const copying = copyRows({
+      source: end,
+      target: end,
+      tables: [{ name: 'copied', columns: [column], key: [], sequences: [] }],
+      tenantId: '00000000-0000-4000-8000-000000000000',
+      reader,
+      writer,
+      share: 1,
+      throttle: await openThrottle(1, [writer]),
+      signal: new AbortController().signal,
+      onProgress: () => undefined,
+    })
+    await expect(copying).rejects.toThrow('not queryable')
+    expect((await writer.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  } finally {
+    await writer.end()
+  }
 })

@@ -105,7 +105,8 @@ describe('a move whose places do not have the same rows', () => {
       expect(await reserved()).toEqual({ rows: 1, schemas: 2 })
       const ended = await installation.inDatabase(
         pool,
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name ~ '^move .* lock$'",
+        `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+          where application_name ~ '^move .* lock$' and datname = current_database()`,
       )
       expect(ended.rowCount).toBe(1)
     })

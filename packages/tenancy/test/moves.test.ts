@@ -93,6 +93,23 @@ describe.each(strategies)('a tenant moved from %s', (from) => {
     },
   )
 
+  test('is refused with a part of the time that is none, before anything is changed', async () => {
+    const { moves, tenants, servers } = installation.tenancy
+    const rebalancing = { moves: [], servers: [] }
+    for (const copyShare of [0, -1, 1.5, 5, Number.NaN]) {
+      const refused = { code: 'MOVE_OPTION_INVALID', details: { field: 'copyShare' } }
+      await expect(moves.start('one', { to: 'schema', copyShare })).rejects.toMatchObject(refused)
+      await expect(moves.resume({ copyShare })).rejects.toMatchObject(refused)
+      await expect(moves.rollback('one', { copyShare })).rejects.toMatchObject(refused)
+      await expect(tenants.changePlan('one', 'only', { copyShare })).rejects.toMatchObject(refused)
+      await expect(servers.drain('primary', { copyShare })).rejects.toMatchObject(refused)
+      await expect(servers.rebalance(rebalancing, { copyShare })).rejects.toMatchObject(refused)
+      expect(() => moves.watch({ copyShare })).toThrow(expect.objectContaining({ code: refused.code }))
+    }
+    expect(await moves.list({ unfinished: true })).toEqual([])
+    expect((await servers.get('primary')).state).toBe('open')
+  })
+
   test('is verified against its source while it writes, until the way back is over', async () => {
     if ((await versionOf(installation)) < 17) return
     const { moves, tenant, tenants } = installation.tenancy
@@ -176,7 +193,8 @@ describe.each(strategies)('a tenant moved from %s', (from) => {
       .toBe('active')
     stopped.abort()
     await installation.inCatalog(
-      "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like 'move %'",
+      `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+        where application_name like 'move %' and datname like '${installation.name}%'`,
     )
     expect(await moving).toBe('stopped')
     await mover.close()

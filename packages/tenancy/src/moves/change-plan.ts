@@ -7,7 +7,7 @@ import { type Plans, planOf } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import type { Tenant } from '../tenant.ts'
 import { driveToArrival } from './arrival.ts'
-import type { DriveOptions } from './drive.ts'
+import { assertOptions, type DriveOptions } from './drive.ts'
 import { moveTo } from './move-to.ts'
 import type { Destination } from './plan.ts'
 import type { Turns } from './turns.ts'
@@ -30,7 +30,7 @@ export interface PlanChanges {
    * interruption: it goes on. A rollback of the move gives the earlier plan back.
    *
    * @param options of the move; `server` only matters when there is one
-   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_DELETED`, `PLAN_UNKNOWN`; when it needs a move:
+   * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_DELETED`, `PLAN_UNKNOWN`, `MOVE_OPTION_INVALID`; when it needs a move:
    *   `TENANT_MOVING` while it is on another one, `PLACEMENT_REFUSED`, `MOVE_CANCELLED`, and what `moves.start` throws
    * @example
    * const { move } = await tenancy.tenants.changePlan('acme', 'enterprise')
@@ -61,6 +61,7 @@ async function changePlan(
   options: PlanChangeOptions = {},
 ): Promise<PlanChange> {
   const { db } = workshop.catalog
+  assertOptions(options)
   planOf(plans, plan)
   const requireTenant = async (tenantKey: ReturnType<typeof parseTenantKey>): Promise<Tenant> => {
     const tenant = await findTenant(db, tenantKey)

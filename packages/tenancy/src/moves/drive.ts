@@ -41,7 +41,7 @@ export interface DriveOptions {
    */
   readonly handOver?: boolean
   /**
-   * Part of the time that copies, comparisons and removals use, 0 to 1: less of it disturbs others less. Less is used while small writes
+   * Part of the time that copies, comparisons and removals use, 0.001 to 1: less of it disturbs others less. Less is used while small writes
    * take longer than before.
    *
    * @defaultValue 0.1
@@ -56,6 +56,15 @@ export interface DriveOptions {
   readonly acceptDifferences?: boolean
   /** Called when something has been done. */
   onProgress?(move: Pick<Move, 'id' | 'state' | 'progress'>): void
+}
+
+/** @throws QuickScaleError `MOVE_OPTION_INVALID` */
+export function assertOptions({ copyShare }: Pick<DriveOptions, 'copyShare'>): void {
+  if (copyShare === undefined || (copyShare >= limits.moveShareMin && copyShare <= 1)) return
+  throw new QuickScaleError('MOVE_OPTION_INVALID', {
+    field: 'copyShare',
+    range: `${limits.moveShareMin} to 1`,
+  })
 }
 
 type Step = (work: StepWork) => Promise<void>

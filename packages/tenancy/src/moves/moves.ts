@@ -7,7 +7,7 @@ import type { Plans } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { abandonMove } from './abandon.ts'
 import { driveToArrival } from './arrival.ts'
-import { type DriveOptions, driveMove } from './drive.ts'
+import { assertOptions, type DriveOptions, driveMove } from './drive.ts'
 import { moveTo } from './move-to.ts'
 import { type Destination, type MovePlan, planMove } from './plan.ts'
 import { createTurns, type Turns } from './turns.ts'
@@ -36,7 +36,7 @@ export interface Moves {
    * Moves a tenant, and settles when it lives at its destination. Its work goes on meanwhile; for some milliseconds its
    * statements wait. When this process ends before, another one that watches goes on, or `resume()`.
    *
-   * @throws QuickScaleError `MOVE_REFUSED` with all that is in the way, `MOVE_STALLED`, `MOVE_CANCELLED`, `MOVE_TAKEN_OVER`,
+   * @throws QuickScaleError `MOVE_OPTION_INVALID`, `MOVE_REFUSED` with all that is in the way, `MOVE_STALLED`, `MOVE_CANCELLED`, `MOVE_TAKEN_OVER`,
    *   and what {@link Moves.plan} throws
    * @example
    * const move = await tenancy.moves.start('acme', { to: 'database', onProgress: ({ state }) => console.log(state) })
@@ -116,6 +116,7 @@ export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
     return latest
   }
   const ask = async (key: string, request: MoveRequest, options: DriveOptions): Promise<Move> => {
+    assertOptions(options)
     const move = await get(key)
     if (outcomes[request].includes(move.state)) return move
     if (!askable[request].includes(move.state) || (request === 'rollback' && move.rollbackUntil === null)) {
@@ -130,8 +131,11 @@ export function createMoves(workshop: Workshop, plans: Plans): MovesInside {
   }
   const moves: Moves = {
     plan: (key, destination) => planMove(workshop, plans, key, destination),
-    start: async (key, options) =>
-      await moveTo(workshop, plans, key, options, (id) => turns(() => driveToArrival(workshop, id, options))),
+    start: async (key, options) => {
+      assertOptions(options)
+      const drive = (id: string) => turns(() => driveToArrival(workshop, id, options))
+      return await moveTo(workshop, plans, key, options, drive)
+    },
     get,
     list: async ({ tenant, unfinished, limit = 100 } = {}) => {
       const found = tenant === undefined ? undefined : await findTenant(db, parseTenantKey(tenant))
@@ -181,6 +185,7 @@ function createHasten(workshop: Workshop): MovesInside['hasten'] {
 }
 
 async function resumeMoves(workshop: Workshop, turns: Turns, options: DriveOptions): Promise<ResumeReport> {
+  assertOptions(options)
   const { db } = workshop.catalog
   const report = { moves: [] as Move[], failed: [] as { move: string; error: unknown }[] }
   const work = async ({ id }: Move) => {

@@ -16,7 +16,7 @@ import type { Move } from '../move.ts'
 import { pause } from '../pause.ts'
 import { endsOf, readEnd } from '../placements/departures.ts'
 import type { Workshop } from '../strategies/strategy.ts'
-import { type DriveOptions, driveLeased } from './drive.ts'
+import { assertOptions, type DriveOptions, driveLeased } from './drive.ts'
 import type { Turns } from './turns.ts'
 
 /** How moves are watched. */
@@ -49,7 +49,9 @@ export class Watch implements MoveWatch {
   /** Leases under which tenants have left their places, and the catalog has not heard of it. */
   readonly #departed = new Map<string, number>()
 
+  /** @throws QuickScaleError `MOVE_OPTION_INVALID` */
   constructor(workshop: Workshop, turns: Turns, options: WatchOptions) {
+    assertOptions(options)
     this.#workshop = workshop
     this.#turns = turns
     this.#options = options

@@ -9,6 +9,7 @@ import {
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Move } from '../move.ts'
+import { assertOptions } from '../moves/drive.ts'
 import type { Turns } from '../moves/turns.ts'
 import type { Activity } from '../placements/activity.ts'
 import type { Plans } from '../placements/reserve.ts'
@@ -86,7 +87,8 @@ export interface ServerOperations {
    * Has a server take no tenants any more, and moves everybody away, where the rules of placement allow; each tenant keeps its
    * strategy. Repeat it after an interruption, or when what was in the way is gone: it goes on.
    *
-   * @throws QuickScaleError `SERVER_UNKNOWN`, `ALREADY_RUNNING`, `DRAIN_CANCELLED` when `undrain` comes between, `LOCK_LOST`
+   * @throws QuickScaleError `SERVER_UNKNOWN`, `MOVE_OPTION_INVALID`, `ALREADY_RUNNING`, `DRAIN_CANCELLED` when `undrain` comes
+   *   between, `LOCK_LOST`
    * @example
    * const { drained, left } = await tenancy.servers.drain('frankfurt')
    * if (!drained) for (const { tenant, error } of left.tenants) console.log(tenant, error)
@@ -120,7 +122,7 @@ export interface ServerOperations {
    * Carries a plan out while everybody works. A tenant that has gone elsewhere meanwhile is left alone. What was interrupted is
    * finished by `moves.resume()`.
    *
-   * @throws QuickScaleError `ALREADY_RUNNING`, `LOCK_LOST`
+   * @throws QuickScaleError `MOVE_OPTION_INVALID`, `ALREADY_RUNNING`, `LOCK_LOST`
    * @example
    * const { moved, failed } = await tenancy.servers.rebalance(await tenancy.servers.planRebalance())
    */
@@ -148,6 +150,7 @@ export function createServerOperations({ workshop, plans, turns, activity }: Too
     }),
     planDrain: async (name) => await planDrain(workshop, plans, await configured(workshop, name)),
     drain: async (name, options = {}) => {
+      assertOptions(options)
       const server = await configured(workshop, name)
       await mark(name, true)
       const { moved, left } = await moveEverybody({ workshop, plans, turns, server, options })
@@ -162,7 +165,10 @@ export function createServerOperations({ workshop, plans, turns, activity }: Too
       await activity.flush()
       return await planRebalance(workshop, plans, wanted)
     },
-    rebalance: async (plan, options) => await rebalance({ workshop, plans, turns }, plan, options),
+    rebalance: async (plan, options = {}) => {
+      assertOptions(options)
+      return await rebalance({ workshop, plans, turns }, plan, options)
+    },
   }
 }
 

@@ -11,10 +11,14 @@ import { columnList, type MovedTable } from '../tables.ts'
 import { framed, piecesOf } from './pieces.ts'
 import { restingCondition, type Throttle } from './throttle.ts'
 
+interface CopyEnd {
+  readonly place: Pick<End['place'], 'schemaName'>
+}
+
 /** What a copy is made with. */
 export interface CopyWork {
-  readonly source: End
-  readonly target: End
+  readonly source: CopyEnd
+  readonly target: CopyEnd
   readonly tables: readonly MovedTable[]
   readonly tenantId: string
   /** In a transaction with the slot's snapshot. */
@@ -64,8 +68,9 @@ async function copyTable(
   const rows = `select ${columns} from ${quoteQualified(source.place.schemaName, table.name)}
      where tenant_id = ${quoteLiteral(tenantId)} and ${restingCondition(share)}`
   const into = quoteQualified(target.place.schemaName, table.name)
-  const reading = reader.query(copyTo(`copy (${rows}) to stdout (format ${format})`))
   await inTransaction(writer, async () => {
+    // Asked for where it is read from: what ends a stream that nobody listens to yet ends the process.
+    const reading = reader.query(copyTo(`copy (${rows}) to stdout (format ${format})`))
     const bytes = share < 1 ? limits.copyPieceBytes : limits.copyPieceBytesMax
     for await (const piece of piecesOf(addAbortSignal(signal, reading), format, bytes)) {
       const writing = writer.query(copyFrom(`copy ${into} (${columns}) from stdin (format ${format})`))
