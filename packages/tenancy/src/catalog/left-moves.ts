@@ -11,15 +11,16 @@ const due: RawBuilder<boolean> = sql<boolean>`(
   and (state <> 'active' or request is not null
        or coalesce(switched_at + window_ms * interval '1 millisecond', now()) <= now()))`
 
+/** A process that watches takes it up, if nobody works on it, now or later. */
+const goesOn: RawBuilder<boolean> = sql<boolean>`(
+  state = 'switched' or (locked_lease is not distinct from lease and stopped_at is null and attempts < ${limits.moveAttemptsMax}))`
+
 /**
  * What is to be taken up unasked, if nobody works on it: there is something to do, nobody has stopped it, it was not tried in vain too
  * often, or a moment ago, and whoever had it last would hold a lock if it lived: an earlier version holds none. A tenant between two
  * places waits for its next one, whatever was said of its move before.
  */
-const left: RawBuilder<boolean> = sql<boolean>`(
-  ${due}
-  and (state = 'switched' or (locked_lease = lease and stopped_at is null and attempts < ${limits.moveAttemptsMax}))
-  and coalesce(retry_at <= now(), true))`
+const left: RawBuilder<boolean> = sql<boolean>`(${due} and ${goesOn} and coalesce(retry_at <= now(), true))`
 
 /** A move that nobody may be working on. */
 export interface LeftMove {
@@ -67,8 +68,7 @@ export async function listDoubtfulMoves(db: Database, limit: number): Promise<Du
     .selectAll()
     .select([
       workedOn.as('workedOn'),
-      sql<boolean>`state = 'switched' or (locked_lease is not distinct from lease and stopped_at is null
-        and attempts < ${limits.moveAttemptsMax})`.as('goesOn'),
+      goesOn.as('goesOn'),
       sql<boolean>`coalesce(retry_at > now(), false)`.as('delayed'),
       sql<boolean>`locked_lease is distinct from lease`.as('unlocked'),
     ])
