@@ -44,6 +44,26 @@ describe('a tenant that asks much', () => {
     expect(noisy.begun).toEqual(Array.from({ length: 40 }, (_, n) => n))
   })
 
+  it('begins no further ones in a turn of the event loop, however long that lasts', async () => {
+    vi.useRealTimers()
+    const lanes = new Lanes()
+    ask(lanes, 'quiet', 1)
+    const begun: number[] = []
+    const asked: Promise<void>[] = []
+    const spend = async (forMs: number) => {
+      const overMs = performance.now() + forMs
+      // Only what waits for no timer gets in here.
+      while (performance.now() < overMs) await Promise.resolve()
+    }
+    for (let n = 0; n < 6; n += 1) {
+      asked.push(lanes.run('noisy', plan, async () => void begun.push(n)))
+      if (n > 0) await spend(2 * limits.laneGapMs)
+    }
+    expect(begun).toEqual([0])
+    await Promise.all(asked)
+    expect(begun).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
   it.each([100, 500, 1_000])('gets the %s a second that its plan has', async (requestsPerSecond) => {
     const lanes = new Lanes()
     const asked: ReturnType<typeof ask>[] = []
@@ -96,7 +116,7 @@ describe('a tenant that asks much', () => {
     const paced = atOnce + (limits.laneKeptMs / 1_000) * limits.laneBeginningsPerSecondMin
     expect([paced - 1, paced]).toContain(before.begun.length)
     const after = ask(lanes, 'noisy', 1, slow)
-    await settle()
+    await vi.advanceTimersByTimeAsync(1_000 / limits.laneBeginningsPerSecondMin)
     expect([before.begun.length, after.begun.length]).toEqual([200, 1])
   })
 

@@ -4,7 +4,8 @@ import type { PlanLimits } from './options.ts'
 
 // A tenant may use up at once what a whole window allows it. Its neighbours notice the more of that, the more of it is begun at the
 // same time: so while others are there, its requests begin one after the other with a moment in between, in which theirs get in, and
-// what is beyond a first handful begins evenly.
+// what is beyond a first handful begins evenly. That moment is a timer's: in the turn of the event loop in which a burst arrives
+// time passes too, but nobody gets in.
 
 type LanePlan = Pick<PlanLimits, 'concurrent' | 'waiting' | 'requestsPerSecond'>
 
@@ -51,7 +52,7 @@ export class Lanes {
 
   /** Those who wait begin in their order; when it takes time until the next one may, it is waited for. */
   #serve(lane: Lane, plan: LanePlan): void {
-    while (lane.waiting.length > 0) {
+    while (lane.timer === null && lane.waiting.length > 0) {
       const waitMs = this.#waitMs(lane, plan)
       if (waitMs > 0) {
         if (waitMs < Number.POSITIVE_INFINITY) this.#wake(lane, plan, waitMs)
@@ -63,7 +64,7 @@ export class Lanes {
   }
 
   #wake(lane: Lane, plan: LanePlan, waitMs: number): void {
-    lane.timer ??= setTimeout(() => {
+    lane.timer = setTimeout(() => {
       lane.timer = null
       this.#serve(lane, plan)
     }, waitMs)
