@@ -35,9 +35,13 @@ select
                                 join pg_attribute on attrelid = con.confrelid and attnum = key.number),
             'onUpdate', con.confupdtype, 'onDelete', con.confdeltype,
             'deferrable', con.condeferrable, 'deferred', con.condeferred, 'validated', con.convalidated,
+            'enforced', coalesce((to_jsonb(con) ->> 'conenforced')::boolean, true),
+            'period', coalesce((to_jsonb(con) ->> 'conperiod')::boolean, false),
             'expression', pg_get_expr(con.conbin, con.conrelid)) order by relation.schema, relation.name, con.conname), '[]')
      from relation
      join pg_constraint con on con.conrelid = relation.oid and con.contype in ('p', 'u', 'f', 'c', 'x')
+          -- A key that refers to a partitioned table has one more for each partition.
+          and (con.contype <> 'f' or con.conparentid = 0)
      left join pg_class parent on parent.oid = con.confrelid
      left join pg_namespace parent_schema on parent_schema.oid = parent.relnamespace) as constraints,
 

@@ -130,6 +130,29 @@ test('an ugly dump is the same for two tenants under every strategy, and nothing
   })
 }, 120_000)
 
+test('constraints that their rows do not keep, that ask other tables or refer to partitions are as they were', async () => {
+  const report = await check('invalid')
+  for (const strategy of strategies)
+    expect(report.strategies[strategy]).toMatchObject({ tables: 7, rows: 32, differences: [] })
+  expect(report).toMatchObject({ ok: true, refused: [], original: { tables: 7, rows: 16 } })
+  expect(report.renamed).toContainEqual({
+    kind: 'table',
+    from: 'public.quickscale_note',
+    to: 'own_quickscale_note',
+  })
+  expect(report.renamed).toContainEqual({ kind: 'type', from: 'shop.kind', to: 'shop_kind' })
+}, 120_000)
+
+test('keys of periods, and constraints that are not enforced, are as they were', async () => {
+  const version = await onServer(inject('databaseUrl'), (client) => client.query('show server_version_num'))
+  // WITHOUT OVERLAPS, NOT ENFORCED and NOT NULL NOT VALID came with 18.
+  if (Number(version.rows[0].server_version_num) < 180000) return
+  const report = await check('periods')
+  for (const strategy of strategies)
+    expect(report.strategies[strategy]).toMatchObject({ tables: 3, rows: 12, differences: [] })
+  expect(report).toMatchObject({ ok: true, refused: [] })
+}, 120_000)
+
 interface Change {
   readonly what: string
   readonly sql: (place: LoadedPlace) => string

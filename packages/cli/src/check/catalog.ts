@@ -36,6 +36,9 @@ export interface Constraint {
   readonly deferrable: boolean
   readonly deferred: boolean
   readonly validated: boolean
+  readonly enforced: boolean
+  /** Whether the last column is a WITHOUT OVERLAPS or PERIOD. */
+  readonly period: boolean
   readonly expression: string | null
 }
 

@@ -7,6 +7,7 @@ import { type Catalog, readCatalog, tablesOf, viewsOf } from './catalog.ts'
 import { createMapping, type Mapping } from './mapping.ts'
 import { type Blank, loadOriginal, makeBlank, type Original } from './original.ts'
 import { buildHousing, type Residence, type TenantPlace } from './places.ts'
+import { restChecks } from './resting-checks.ts'
 import { buildIndexes, restIndexes } from './resting-indexes.ts'
 import { copyRows } from './rows.ts'
 import { connected, openStage, type Stage } from './stage.ts'
@@ -151,9 +152,14 @@ async function loadResidence(
   ]
   const catalogs = new Map<TenantPlace, Catalog>()
   for (const place of residence.tenants) catalogs.set(place, await read(place))
-  for (const place of places) await restIndexes(place)
+  const restored = []
+  for (const place of places) {
+    await restIndexes(place)
+    restored.push(await restChecks(place))
+  }
   for (const [place, catalog] of catalogs)
     await copyRows(original, place, { catalog, mapping: mappingOf(catalog) }, onTable)
+  for (const restore of restored) await restore()
   for (const place of places)
     await buildIndexes(place, (built, total) =>
       onProgress?.({ step: `building indexes under ${residence.strategy}`, done: built / total }),

@@ -9,6 +9,8 @@ export interface Mapping {
   /** Name in the place of a relation of the original. */
   relation(schema: string, name: string): string
   index(schema: string, name: string): string
+  /** Text of PostgreSQL's about the original, with the names that types and functions have in the place. */
+  renamedIn(text: string): string
   findRelation(relation: Pick<Relation, 'schema' | 'name'>): Relation | undefined
   findConstraint(constraint: Constraint): Constraint | undefined
   findIndex(index: Index): Index | undefined
@@ -30,6 +32,16 @@ export function createMapping(
   const renamed = new Map(adoption.renamed.map((item) => [`${item.schema} ${item.name}`, item.to]))
   const nameOf = (schema: string, name: string) =>
     renamed.get(`${blankOf.get(schema) ?? schema} ${name}`) ?? name
+  const originalOf = new Map(blank.schemas.map((schema) => [schema.blank, schema.original]))
+  const replacements = adoption.renamed
+    .filter(({ kind }) => kind === 'type' || kind === 'function')
+    .map(({ schema, name, to }) => {
+      const written = [originalOf.get(schema) ?? schema, name].map(anyQuoting).join('\\.')
+      return [
+        new RegExp(`(?<![\\w".])${written}(?![\\w"])`, 'g'),
+        pg.escapeIdentifier(to).replace(/^"([a-z_][a-z0-9_]*)"$/, '$1'),
+      ] as const
+    })
   const relations = new Map(place.relations.map((relation) => [relation.name, relation]))
   const constraints = new Map(place.constraints.map((item) => [`${item.table} ${item.name}`, item]))
   const indexes = new Map(place.indexes.map((index) => [index.name, index]))
@@ -40,6 +52,7 @@ export function createMapping(
     over: (changed) => createMapping(changed, adoption, blank, extra),
     relation: nameOf,
     index: nameOf,
+    renamedIn: (text) => replacements.reduce((written, [from, to]) => written.replace(from, to), text),
     findRelation: ({ schema, name }) => relations.get(nameOf(schema, name)),
     findConstraint: ({ schema, table, name }) => {
       const on = nameOf(schema, table)
@@ -56,4 +69,10 @@ export function createMapping(
           object.endsWith(` on ${pg.escapeIdentifier(table)}`),
       ),
   }
+}
+
+/** Matches a name as PostgreSQL writes it, which quotes only where it has to. */
+function anyQuoting(name: string): string {
+  const pattern = (text: string) => text.replace(/[^\w"]/g, '\\$&')
+  return `(?:${pattern(name)}|${pattern(pg.escapeIdentifier(name))})`
 }

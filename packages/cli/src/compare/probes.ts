@@ -206,7 +206,11 @@ export function orphanQuery(constraint: Constraint, nameOf: NameOf): string {
     key: `parent.${pg.escapeIdentifier(constraint.parentColumns[at] ?? '')}`,
   }))
   const filled = pairs.map(({ own }) => `${own} is not null`).join(' and ')
-  const equal = pairs.map(({ own, key }) => `${key} = ${own}`).join(' and ')
-  return `select count(*)::text as rows from ${child} as child
-           where ${filled} and not exists (select from ${parent} as parent where ${equal})`
+  // Several rows together may cover a period.
+  const [period] = constraint.period ? pairs.slice(-1) : []
+  const equal = (period ? pairs.slice(0, -1) : pairs).map(({ own, key }) => `${key} = ${own}`).join(' and ')
+  const found = period
+    ? `coalesce((select range_agg(${period.key}) @> ${period.own} from ${parent} as parent where ${equal}), false)`
+    : `exists (select from ${parent} as parent where ${equal})`
+  return `select count(*)::text as rows from ${child} as child where ${filled} and not ${found}`
 }

@@ -59,7 +59,7 @@ function compareTable(table: Relation, { mapping, bare }: BareSides): Difference
     if (!found)
       return [{ kind: 'column', object: name, expected: column.type, found: 'it could not be kept' }]
     if (mapping.isRefused(`${copy.name}.${column.name}`)) return []
-    const expected = bare(describeColumn(column))
+    const expected = bare(mapping.renamedIn(describeColumn(column)))
     const actual = bare(describeColumn(found))
     return expected === actual ? [] : [{ kind: 'column', object: name, expected, found: actual }]
   })
@@ -79,10 +79,10 @@ function compareView(view: Relation, { mapping, bare }: BareSides): Difference[]
     if (mapping.isRefused(mapping.relation(view.schema, view.name))) return []
     return [{ kind: 'view', object, expected: 'a view', found: 'nothing' }]
   }
-  const names = ({ columns }: Relation) => columns.map(({ name, type }) => `${name} ${bare(type)}`).join(', ')
-  return names(view) === names(copy)
-    ? []
-    : [{ kind: 'view', object, expected: names(view), found: names(copy) }]
+  const describe = ({ columns }: Relation) => columns.map(({ name, type }) => `${name} ${type}`).join(', ')
+  const expected = bare(mapping.renamedIn(describe(view)))
+  const found = bare(describe(copy))
+  return expected === found ? [] : [{ kind: 'view', object, expected, found }]
 }
 
 const constraintKinds: Readonly<Record<string, string>> = {
@@ -95,7 +95,9 @@ const constraintKinds: Readonly<Record<string, string>> = {
 
 function compareConstraint(constraint: Constraint, { mapping, bare }: BareSides): Difference[] {
   const object = `${constraint.schema}.${constraint.table}.${constraint.name}`
-  const expected = bare(describeConstraint(constraint, (schema, name) => mapping.relation(schema, name)))
+  const expected = bare(
+    mapping.renamedIn(describeConstraint(constraint, (schema, name) => mapping.relation(schema, name))),
+  )
   const copy = mapping.findConstraint(constraint)
   const table = mapping.relation(constraint.schema, constraint.table)
   if (!copy) {
@@ -121,7 +123,8 @@ function describeConstraint(
         ? ` ${list(columns)} references ${nameOf(parentSchema ?? '', parent ?? '')} ${list(parentColumns)} on update ${constraint.onUpdate} on delete ${constraint.onDelete}`
         : ` ${list(columns)}`
   const timing = constraint.deferred ? ' initially deferred' : constraint.deferrable ? ' deferrable' : ''
-  return `${constraintKinds[type]}${what}${timing}${constraint.validated ? '' : ' not valid'}`
+  const force = constraint.enforced ? (constraint.validated ? '' : ' not valid') : ' not enforced'
+  return `${constraintKinds[type]}${what}${constraint.period ? ' period' : ''}${timing}${force}`
 }
 
 function compareIndex(index: Index, { mapping, bare }: BareSides): Difference[] {
@@ -133,7 +136,7 @@ function compareIndex(index: Index, { mapping, bare }: BareSides): Difference[] 
     if (mapping.isRefused(name, `${table}.${name}`)) return []
     return [{ kind: 'index', object, expected: describeIndex(index), found: 'nothing' }]
   }
-  const expected = bare(describeIndex(index))
+  const expected = bare(mapping.renamedIn(describeIndex(index)))
   const found = bare(describeIndex(copy))
   return expected === found ? [] : [{ kind: 'index', object, expected, found }]
 }

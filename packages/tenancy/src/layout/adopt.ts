@@ -7,6 +7,7 @@ import { moveExtensions } from './adopt/extensions.ts'
 import { refuseFailingFunction } from './adopt/failing-functions.ts'
 import { refuseFailingViews } from './adopt/failing-views.ts'
 import { moveObjects, type Renamed } from './adopt/move.ts'
+import { renameReservedConstraints } from './adopt/reserved-names.ts'
 import { type Altered, adaptRoutines } from './adopt/routines.ts'
 import { ownSequences } from './adopt/sequences.ts'
 import { renameTenantColumns } from './adopt/tenant-columns.ts'
@@ -29,7 +30,7 @@ export interface Adoption {
  * Makes a place of schemas that were written without this library: moves their objects to `schema`, dependencies
  * kept, drops what the layout refuses, and completes the rest. In one transaction; the tables must be empty.
  *
- * Columns called tenant_id become own_tenant_id. Names that two schemas use become `<schema>_<name>` from the second one on, in the order of `from`.
+ * Columns called tenant_id become own_tenant_id, and what is called quickscale_… becomes own_quickscale_…. Names that two schemas use become `<schema>_<name>` from the second one on, in the order of `from`.
  *
  * @param client a superuser's connection to the database of the place, outside a transaction
  * @throws QuickScaleError `LAYOUT_REFUSED` with refusals that no DROP answers
@@ -44,8 +45,9 @@ export async function adoptSchemas(
     await client.query('set local search_path to pg_catalog, pg_temp')
     const refused = await moveExtensions(client, from)
     const columns = await renameTenantColumns(client, from)
+    const constraints = await renameReservedConstraints(client, from)
     const objects = await moveObjects(client, { from, schema })
-    const renamed = [...columns, ...objects]
+    const renamed = [...columns, ...constraints, ...objects]
     await ownSequences(client, schema)
     const altered = await adaptRoutines(client, { from, schema, renamed })
     await client.query('reset search_path')

@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
 import { MIGRATOR_ROLE } from '../shape.ts'
+import { unreserved } from './reserved-names.ts'
 
 const movable = readFileSync(new URL('../../../sql/layout/movable.sql', import.meta.url), 'utf8')
 
 const NAME_BYTES_MAX = 63
 
-/** An object that got another name, because its own was taken by one of another schema. */
+/** An object that got another name, because its own is taken by one of another schema, or kept for the layout's. */
 export interface Renamed {
   readonly kind: string
   readonly schema: string
@@ -129,11 +130,11 @@ class Names {
     this.#taken = new Set(taken)
   }
 
-  /** The name itself, or the first of schema_name, schema_name_2, … that is free. */
+  /** The name itself, own_name for one of the layout's, or the first of schema_name, schema_name_2, … that is free. */
   claim(schema: string, name: string, keyOf: (name: string) => string): string {
-    let candidate = name
+    let candidate = shorten(unreserved(name), '')
     for (let attempt = 1; this.#taken.has(keyOf(candidate)); attempt += 1) {
-      candidate = shorten(`${schema}_${name}`, attempt === 1 ? '' : `_${attempt}`)
+      candidate = shorten(unreserved(`${schema}_${name}`), attempt === 1 ? '' : `_${attempt}`)
     }
     this.#taken.add(keyOf(candidate))
     return candidate
