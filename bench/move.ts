@@ -4,6 +4,7 @@ import type { Strategy } from '@quickscale/tenancy'
 import type { RunServer } from '../test/support/server.ts'
 import { asAdministrator, type BenchInstallation, type BenchTenant, install } from './installation.ts'
 import { describeMachine, type Machine } from './machine.ts'
+import { moveAlone } from './move/alone.ts'
 import { copyBare } from './move/baseline.ts'
 import { OpenLoop } from './move/load.ts'
 import { Mover, type SeenMove } from './move/mover.ts'
@@ -50,6 +51,7 @@ export interface MoveReport {
   readonly copyRatio: number
   /** The same under load, with its rests. */
   readonly copyRatioUnderLoad: number
+  /** Changes per second, with nothing to rest for, while so many as were written during a copy were caught up with. */
   readonly applyPerSecond: number
   /** The 99th percentile of the latencies of writes to another tenant while the large one moves under load, to that before and after. */
   readonly othersP99Ratio: number
@@ -109,7 +111,7 @@ async function measure(installation: BenchInstallation, mover: Mover, options: M
     throw new RangeError('this takes three tenants')
   const bare = await prepareRows(installation, { large, neighbour, small }, options.rows)
   options.onProgress(`moving ${options.rows} rows beside nobody`)
-  const alone = await mover.move({ slug: large.slug, to: 'database', copyShare: 1 }, options.signal)
+  const { move: alone, acknowledged } = await moveAlone(installation, mover, large, options)
   const others = new OpenLoop(installation.tenancy, neighbour.slug, options)
   const gathered: Gathered = { loops: [others], pausesMs: [], seen: [] }
   const watchCalm = async (): Promise<number[]> => {
@@ -131,7 +133,8 @@ async function measure(installation: BenchInstallation, mover: Mover, options: M
   calm.push(...(await watchCalm()))
   await others.stop()
   options.onProgress('checking every row')
-  const checked = await check(installation, gathered.loops, installation.tenants.rls)
+  for (const loop of gathered.loops) for (const id of loop.acknowledged) acknowledged.add(id)
+  const checked = await check(installation, acknowledged, installation.tenants.rls)
   return {
     ...summarise(gathered, options),
     ...checked,
@@ -177,7 +180,7 @@ async function moveUnderLoad(
   const loop = new OpenLoop(tenancy, slug, { perSecond, signal })
   loops.push(loop)
   await sleep(aroundMs / 2)
-  const move = await mover.move({ slug, to, ...(copyShare !== undefined && { copyShare }) }, signal)
+  const move = await mover.move({ slug, to, ...(copyShare !== undefined && { copyShare }) }, { signal })
   await sleep(aroundMs)
   await loop.stop()
   seen.push(move)
@@ -214,7 +217,7 @@ function ratios(
   return {
     copyRatio: rounded((alone.progress.rowsPerSecond ?? 0) / bare),
     copyRatioUnderLoad: rounded((large?.progress.rowsPerSecond ?? 0) / bare),
-    applyPerSecond: rounded(applyRate(large)),
+    applyPerSecond: rounded(applyRate(alone)),
     othersP99Ratio: rounded(beside / calmP99),
     othersP99Ms: { calm: rounded(calmP99), beside: rounded(beside) },
   }
@@ -236,8 +239,7 @@ function pauseOf({ writes }: OpenLoop, { switchedAtMs }: SeenMove): number {
 }
 
 /** Changes per second while what was written during the copy was caught up with. */
-function applyRate(move: SeenMove | undefined): number {
-  if (move === undefined) return 0
+function applyRate(move: SeenMove): number {
   return move.changesCaughtUp / Math.max(0.001, (move.caughtUpAtMs - move.streamingAtMs) / 1000)
 }
 
@@ -255,11 +257,10 @@ async function fill({ urlOf }: BenchInstallation, { id }: BenchTenant, rows: num
 /** Looks at every row, past all walls, and in each tenant's own context. */
 async function check(
   installation: BenchInstallation,
-  loops: readonly OpenLoop[],
+  acknowledged: ReadonlySet<string>,
   tenants: readonly BenchTenant[],
 ) {
   let [lost, doubled, foreign] = [0, 0, 0]
-  const acknowledged = new Set(loops.flatMap((loop) => [...loop.acknowledged]))
   const found = new Map<string, number>()
   for (const { slug } of tenants) {
     const { rows } = await installation.tenancy.tenant(slug).query('select id, name from message')

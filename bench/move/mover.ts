@@ -1,7 +1,8 @@
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { type ChildProcess, fork } from 'node:child_process'
+import { on, once } from 'node:events'
+import { join } from 'node:path'
 import type { MoveProgress, TenancyConfig } from '@quickscale/tenancy'
-import type { MoveOrder, MoverEvent } from './mover-worker.ts'
+import type { MoveOrder, MoverEvent } from './mover-process.ts'
 
 /** One move, as it was seen from outside; times by Date.now(). */
 export interface SeenMove {
@@ -19,36 +20,36 @@ export interface SeenMove {
 }
 
 export class Mover {
-  readonly #worker: Worker
+  readonly #process: ChildProcess
 
-  private constructor(worker: Worker) {
-    this.#worker = worker
+  private constructor(process: ChildProcess) {
+    this.#process = process
   }
 
   static async open(config: TenancyConfig): Promise<Mover> {
-    const worker = new Worker(new URL('./mover-worker.ts', import.meta.url), { workerData: config })
-    await once(worker, 'message')
-    return new Mover(worker)
+    const child = fork(join(import.meta.dirname, 'mover-process.ts'))
+    child.send(config)
+    await once(child, 'message')
+    return new Mover(child)
   }
 
-  /** @param signal leaves the move as it is */
-  async move(order: MoveOrder, signal: AbortSignal): Promise<SeenMove> {
+  /**
+   * @param options.signal leaves the move as it is
+   * @param options.onProgress called before it is switched
+   */
+  async move(
+    order: MoveOrder,
+    { signal, onProgress }: { readonly signal: AbortSignal; onProgress?(progress: MoveProgress): void },
+  ): Promise<SeenMove> {
     const startedAtMs = Date.now()
     let [streamingAtMs, caughtUpAtMs, switchedAtMs, changesCaughtUp] = [0, 0, 0, 0]
-    this.#worker.postMessage(order)
-    for (;;) {
-      const [event]: [MoverEvent] = (await once(this.#worker, 'message', { signal })) as [MoverEvent]
+    const events = on(this.#process, 'message', { signal, close: ['exit'] }) as AsyncIterable<[MoverEvent]>
+    this.#process.send(order)
+    for await (const [event] of events) {
       if (event.kind === 'failed') throw new Error(`${order.slug} was not moved: ${event.reason}`)
       if (event.kind === 'done') {
-        return {
-          startedAtMs,
-          streamingAtMs,
-          caughtUpAtMs,
-          switchedAtMs,
-          doneAtMs: event.atMs,
-          progress: event.progress,
-          changesCaughtUp,
-        }
+        const times = { startedAtMs, streamingAtMs, caughtUpAtMs, switchedAtMs, doneAtMs: event.atMs }
+        return { ...times, progress: event.progress, changesCaughtUp }
       }
       if (event.kind !== 'progress') continue
       if (event.state === 'streaming') {
@@ -59,11 +60,15 @@ export class Mover {
         }
       }
       if (event.state === 'switched') switchedAtMs ||= event.atMs
+      else if (switchedAtMs === 0) onProgress?.(event.progress)
     }
+    throw new Error(`the process that moves ${order.slug} has ended`)
   }
 
   /** Whatever it is doing: its connections end with it. */
   async close(): Promise<void> {
-    await this.#worker.terminate()
+    if (this.#process.exitCode !== null) return
+    this.#process.kill('SIGKILL')
+    await once(this.#process, 'exit')
   }
 }

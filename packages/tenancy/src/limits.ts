@@ -132,12 +132,18 @@ export const limits = {
   /** Longest time a marker must take through the log before the tenant is switched. */
   cutoverLagMsMax: 40,
   markerWaitMs: 60_000,
-  /** Changes that are applied together, and that may wait for it. */
+  /** Changes that are applied together, and so many times as many may wait for it. */
   applyBatchMax: 10_000,
-  applyBacklogMax: 50_000,
+  applyBacklogBatches: 5,
   /** The same in bytes of messages; one of them may be larger. */
   applyBatchBytesMax: 4_000_000,
   applyBacklogBytesMax: 16_000_000,
+  /** Changes that are applied together while a copy's time is caught up with, and the longest rest between them. */
+  catchUpBatchMax: 100,
+  catchUpRestMs: 100,
+  /** How many seconds of a tenant's writes are caught up with in one, and how long it may begin by resting. */
+  catchUpSpeed: 4,
+  catchUpGraceMs: 1_000,
   /** How often one mover throws a copy away and begins anew, before it says why and stops. */
   moveRestartsMax: 3,
   /** Part of the time that a move uses for copies, comparisons and removals, unless it is told another one. */

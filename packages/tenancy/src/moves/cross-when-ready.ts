@@ -19,6 +19,10 @@ export async function crossWhenReady(
   const { follower, here } = crossing
   let [rehearsals, followUps, failed] = [0, 0, 0]
   let proven = false
+  await follower.catchUp(here, {
+    signal: reporter.signal,
+    onApplied: () => reporter.tell({ changesApplied: follower.applied }),
+  })
   for (;;) {
     reporter.signal.throwIfAborted()
     const lagMs = await follower.reachNow(here)

@@ -51,7 +51,7 @@ export async function cross(
   const tables = await readSameTables({ from, to, here, there: writer })
   await evict()
   await writer.query('set session_replication_role = replica; set synchronous_commit = on')
-  const follower = new Follower(held, to, tables, writer)
+  const follower = new Follower(held, to, tables, { client: writer, share })
   const { slot, publication } = streamNames(held.id, from.role)
   await follower.start({
     connection: await sessionConfig(workshop.servers, held, from.place.database, 'stream'),

@@ -17,7 +17,7 @@ import { pointHere } from './arrive.ts'
 import { asksToBeginAnew } from './begin-anew.ts'
 import { claimEnd, endOf, hasSwitched } from './end.ts'
 import { CancelRequested, Reporter } from './reporter.ts'
-import { asHolder, evict, withSessions } from './session.ts'
+import { asHolder, evict, type Sessions, withSessions } from './session.ts'
 import {
   arriveStep,
   cancelStep,
@@ -176,7 +176,7 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
   try {
     reporter.signal.throwIfAborted()
     await evict(workshop, held)
-    await withSessions(workshop, held, (sessions) =>
+    const work = (sessions: Sessions) =>
       step({
         workshop,
         held,
@@ -184,8 +184,8 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
         reporter,
         share: options.copyShare ?? limits.moveShare,
         evict: () => evict(workshop, held),
-      }),
-    )
+      })
+    await withSessions(workshop, held, work, reporter.signal)
   } finally {
     await reporter.close()
   }

@@ -185,16 +185,32 @@ async function endNow(client: pg.Client): Promise<void> {
   await Promise.race([ended, sleep(limits.terminationWaitMs, undefined, { ref: false })])
 }
 
-/** Runs `work` with connections that end with it. */
+/**
+ * Runs `work` with connections that end with it.
+ *
+ * @param signal of the work: what does not end soon after it waits for a server that nobody waits for any more
+ * @throws its reason then
+ */
 export async function withSessions<T>(
   workshop: Pick<Workshop, 'servers' | 'catalog'>,
   holder: Holder,
   work: (sessions: Sessions) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const sessions = new Sessions(workshop, holder)
+  let timer: NodeJS.Timeout | undefined
+  const endSoon = () => {
+    timer = setTimeout(() => void sessions.close(), limits.terminationWaitMs)
+  }
+  signal?.addEventListener('abort', endSoon, { once: true })
   try {
     return await work(sessions)
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
   } finally {
+    signal?.removeEventListener('abort', endSoon)
+    clearTimeout(timer)
     await sessions.close()
   }
 }

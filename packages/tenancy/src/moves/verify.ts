@@ -16,7 +16,7 @@ import { BeginAnew } from './begin-anew.ts'
 import { compareAtMarker, Occupied } from './compare/rehearse.ts'
 import { type CrossingWork, cross, renewLocker } from './crossing.ts'
 import { endOf } from './end.ts'
-import { evict, withSessions } from './session.ts'
+import { evict, type Sessions, withSessions } from './session.ts'
 import { isSlotUsable } from './stream/slot.ts'
 
 /** What a verification has found. */
@@ -64,9 +64,9 @@ export async function compareArrived(
   signal: AbortSignal | undefined,
 ): Promise<MoveVerification> {
   await evict(workshop, held)
-  return await withSessions(workshop, held, (sessions) =>
-    compare({ workshop, held, sessions, share, evict: () => evict(workshop, held) }, signal),
-  )
+  const work = (sessions: Sessions) =>
+    compare({ workshop, held, sessions, share, evict: () => evict(workshop, held) }, signal)
+  return await withSessions(workshop, held, work, signal)
 }
 
 async function compare(work: CrossingWork, signal: AbortSignal | undefined): Promise<MoveVerification> {
@@ -78,6 +78,7 @@ async function compare(work: CrossingWork, signal: AbortSignal | undefined): Pro
     throw new QuickScaleError('MOVE_STALLED', { move: held.id, reason })
   }
   const crossing = await cross(work, target, source)
+  await crossing.follower.catchUp(crossing.here, { signal })
   for (let attempt = 1; attempt <= limits.cutoversMax; attempt += 1) {
     signal?.throwIfAborted()
     try {

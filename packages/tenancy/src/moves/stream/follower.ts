@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import type { HeldMove } from '../../catalog/moves.ts'
 import { QuickScaleError } from '../../errors.ts'
@@ -8,6 +9,7 @@ import { type End, writeEnd } from '../end.ts'
 import type { MovedTable } from '../tables.ts'
 import { applyFates } from './apply.ts'
 import { Changes } from './changes.ts'
+import { Pace } from './pace.ts'
 import { MARKER_PREFIX, type Message } from './pgoutput.ts'
 import { type StreamSource, type Subscription, subscribe } from './subscription.ts'
 
@@ -21,9 +23,12 @@ interface ChangesStep {
   readonly changes: Changes
   /** Of its messages. */
   bytes: number
-  /** Where the last of its transactions ended in the log; null while more of that one is to come. */
-  endLsn: string | null
+  /** The end of the last of its transactions; null while more of that one is to come. */
+  end: Commit | null
 }
+
+/** Where a transaction ended in the log, and when. */
+type Commit = Omit<Extract<Message, { kind: 'commit' }>, 'kind'>
 
 /**
  * Applies what is committed at one end to the other: whole transactions, together with the position in the log, in one
@@ -38,6 +43,8 @@ export class Follower {
   readonly #tables: readonly MovedTable[]
   readonly #byName: ReadonlyMap<string, MovedTable>
   readonly #client: pg.ClientBase
+  /** None once it has caught up with what was written before it began. */
+  #pace: Pace | null
   #subscription: Subscription | null = null
   #transaction: Change[] = []
   #transactionBytes = 0
@@ -54,14 +61,24 @@ export class Follower {
   #failure: Error | null = null
   readonly touched = new Touched()
   #applied = 0
+  #appliedAt = 0
 
-  /** @param client to the end that follows, in the role of a replica */
-  constructor(held: HeldMove, to: End, tables: readonly MovedTable[], client: pg.ClientBase) {
+  /**
+   * @param client to the end that follows, in the role of a replica
+   * @param share part of the time that it uses until it has caught up; see {@link restAfter}
+   */
+  constructor(
+    held: HeldMove,
+    to: End,
+    tables: readonly MovedTable[],
+    { client, share }: { readonly client: pg.ClientBase; readonly share: number },
+  ) {
     this.#held = held
     this.#to = to
     this.#tables = tables
     this.#byName = new Map(tables.map((table) => [table.name, table]))
     this.#client = client
+    this.#pace = share < 1 ? new Pace(share) : null
   }
 
   /** Changes of rows that have been applied. */
@@ -80,6 +97,31 @@ export class Follower {
   /** Throws what has ended the stream, if anything. */
   assertRunning(): void {
     if (this.#failure !== null) throw this.#failure
+  }
+
+  /**
+   * Waits until what was written before it began has been applied, in pieces with rests between them. From then on it follows at once.
+   *
+   * @param emitter see {@link reachNow}
+   * @param options.signal ends the waiting
+   * @param options.onApplied called now and then while it lasts
+   */
+  async catchUp(
+    emitter: pg.ClientBase,
+    { signal, onApplied }: { readonly signal: AbortSignal | undefined; onApplied?(): void },
+  ): Promise<void> {
+    const marker = this.expectMarker()
+    const telling = setInterval(() => onApplied?.(), limits.moveProgressMs)
+    const abandon = () => marker.abandon()
+    signal?.addEventListener('abort', abandon, { once: true })
+    try {
+      await emitter.query(marker.statement)
+      await marker.reached
+    } finally {
+      signal?.removeEventListener('abort', abandon)
+      clearInterval(telling)
+      this.#pace = null
+    }
   }
 
   /**
@@ -110,11 +152,18 @@ export class Follower {
     this.assertRunning()
     const nonce = randomBytes(16).toString('hex')
     const reached = new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const lose = () => {
+        // As long as something is applied, the marker is on its way.
+        const idleMs = performance.now() - this.#appliedAt
+        if (idleMs < limits.markerWaitMs) {
+          timer = setTimeout(lose, limits.markerWaitMs - idleMs)
+          return
+        }
         this.#waiting.delete(nonce)
         const reason = `a marker did not come through the log within ${limits.markerWaitMs} ms`
         reject(new QuickScaleError('MOVE_STALLED', { move: this.#held.id, reason }))
-      }, limits.markerWaitMs)
+      }
+      let timer = setTimeout(lose, limits.markerWaitMs)
       const settle = (error: Error | null) => {
         clearTimeout(timer)
         this.#waiting.delete(nonce)
@@ -132,10 +181,14 @@ export class Follower {
     }
   }
 
+  /** Whoever applies something that does not end, behind a lock for example, is not waited for: its connection ends next. */
   async stop(): Promise<void> {
     await this.#subscription?.close()
     this.#fail(new Error('the stream was closed'))
-    while (this.#running) await new Promise<void>((resolve) => this.#drained.push(resolve))
+    const ended = async () => {
+      while (this.#running) await new Promise<void>((resolve) => this.#drained.push(resolve))
+    }
+    await Promise.race([ended(), sleep(limits.terminationWaitMs, undefined, { ref: false })])
   }
 
   #receive(message: Message): Promise<void> | undefined {
@@ -148,14 +201,14 @@ export class Follower {
           this.#transaction.push(message)
           this.#transactionBytes += message.bytes
           if (
-            this.#transaction.length >= limits.applyBatchMax ||
+            this.#transaction.length >= this.#batchMax ||
             this.#transactionBytes >= limits.applyBatchBytesMax
           ) {
             this.#queue(null)
           }
           break
         case 'commit':
-          this.#queue(message.endLsn)
+          this.#queue(message)
           break
         case 'marker':
           this.#steps.push({ kind: 'marker', content: message.content })
@@ -171,28 +224,35 @@ export class Follower {
     return new Promise((resolve) => this.#drained.push(resolve))
   }
 
-  get #hasRoom(): boolean {
-    return this.#backlog < limits.applyBacklogMax && this.#backlogBytes < limits.applyBacklogBytesMax
+  get #batchMax(): number {
+    return this.#pace?.batchMax ?? limits.applyBatchMax
   }
 
-  /** @param endLsn null when the transaction goes on */
-  #queue(endLsn: string | null): void {
+  get #hasRoom(): boolean {
+    return (
+      this.#backlog < limits.applyBacklogBatches * this.#batchMax &&
+      this.#backlogBytes < limits.applyBacklogBytesMax
+    )
+  }
+
+  /** @param end null when the transaction goes on */
+  #queue(end: Commit | null): void {
     const [changes, bytes] = [this.#transaction, this.#transactionBytes]
     ;[this.#transaction, this.#transactionBytes] = [[], 0]
     // Of a transaction that wrote nothing of this tenant.
     if (changes.length === 0 && !this.#isPartQueued) return
-    this.#isPartQueued = endLsn === null
+    this.#isPartQueued = end === null
     const last = this.#steps.at(-1)
     const room =
       last?.kind === 'changes' &&
-      last.changes.count < limits.applyBatchMax &&
+      last.changes.count < this.#batchMax &&
       last.bytes < limits.applyBatchBytesMax
     const step: ChangesStep = room
       ? last
-      : { kind: 'changes', changes: new Changes(this.#tables), bytes: 0, endLsn }
+      : { kind: 'changes', changes: new Changes(this.#tables), bytes: 0, end }
     if (!room) this.#steps.push(step)
     for (const change of changes) step.changes.add(change)
-    step.endLsn = endLsn
+    step.end = end
     step.bytes += bytes
     this.#backlog += changes.length
     this.#backlogBytes += bytes
@@ -214,7 +274,7 @@ export class Follower {
     for (let step = this.#steps.shift(); step !== undefined; step = this.#steps.shift()) {
       if (this.#failure !== null) return
       if (step.kind === 'marker') await this.#arrive(step.content)
-      else await this.#apply(step)
+      else await this.#applyInPace(step)
       const left = this.#steps.filter((each) => each.kind === 'changes')
       this.#backlog = left.reduce((sum, { changes }) => sum + changes.count, 0)
       this.#backlogBytes = left.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -230,7 +290,13 @@ export class Follower {
     arrival.settle(null)
   }
 
-  async #apply({ changes, endLsn }: ChangesStep): Promise<void> {
+  async #applyInPace(step: ChangesStep): Promise<void> {
+    const startedAt = performance.now()
+    await this.#apply(step)
+    await this.#pace?.rest(startedAt, step.end?.committedAtMs ?? null)
+  }
+
+  async #apply({ changes, end }: ChangesStep): Promise<void> {
     const fates = changes.take()
     try {
       if (!this.#isOpen) await this.#client.query('begin')
@@ -239,8 +305,8 @@ export class Follower {
         const table = this.#byName.get(name)
         if (table !== undefined) await applyFates(this.#client, this.#to.place.schemaName, table, rows)
       }
-      if (endLsn !== null) {
-        await writeEnd(this.#client, this.#held, this.#to.role, { position: endLsn })
+      if (end !== null) {
+        await writeEnd(this.#client, this.#held, this.#to.role, { position: end.endLsn })
         await this.#client.query('commit')
         this.#isOpen = false
       }
@@ -256,7 +322,8 @@ export class Follower {
       )
       this.#applied += rows.length
     }
-    if (endLsn !== null) await this.#subscription?.acknowledge(endLsn)
+    this.#appliedAt = performance.now()
+    if (end !== null) await this.#subscription?.acknowledge(end.endLsn)
   }
 
   #fail(error: Error): void {

@@ -24,7 +24,12 @@ interface Sized {
 
 export type Message =
   | { readonly kind: 'begin' }
-  | { readonly kind: 'commit'; readonly endLsn: string }
+  | {
+      readonly kind: 'commit'
+      readonly endLsn: string
+      /** By the server's clock, from 2000-01-01. */
+      readonly committedAtMs: number
+    }
   | { readonly kind: 'relation'; readonly relation: Relation }
   | (Sized & { readonly kind: 'insert'; readonly relation: Relation; readonly row: readonly Value[] })
   | (Sized & {
@@ -65,7 +70,7 @@ export class RowTexts extends AbstractPlugin<{ publication: string }> {
         return { kind: 'begin' }
       case 'C':
         reader.skip(1 + 8)
-        return { kind: 'commit', endLsn: reader.lsn() }
+        return { kind: 'commit', endLsn: reader.lsn(), committedAtMs: reader.microseconds() / 1000 }
       case 'R':
         return { kind: 'relation', relation: this.#readRelation(reader) }
       case 'I': {
@@ -149,6 +154,11 @@ class Reader {
   lsn(): string {
     this.#at += 8
     return formatLsn(this.#buffer.readBigUInt64BE(this.#at - 8))
+  }
+
+  microseconds(): number {
+    this.#at += 8
+    return Number(this.#buffer.readBigInt64BE(this.#at - 8))
   }
 
   /** Up to a zero byte. */

@@ -1,10 +1,10 @@
-/** Moves tenants in a thread of its own: what the clients of the benchmark wait for is not the mover's event loop. */
-import { parentPort, workerData } from 'node:worker_threads'
+/** Moves tenants in a process of its own, as the command does: what the clients of the benchmark wait for is not the mover. */
 import {
   createTenancy,
   type MoveProgress,
   type MoveState,
   type Strategy,
+  type Tenancy,
   type TenancyConfig,
 } from '@quickscale/tenancy'
 
@@ -26,23 +26,29 @@ export type MoverEvent =
   | { readonly kind: 'done'; readonly progress: MoveProgress; readonly atMs: number }
   | { readonly kind: 'failed'; readonly reason: string }
 
-const tenancy = await createTenancy(workerData as TenancyConfig)
-const tell = (event: MoverEvent) => parentPort?.postMessage(event)
+const tell = (event: MoverEvent) => process.send?.(event)
 
-parentPort?.on('message', async (order: MoveOrder) => {
+process.once('message', async (config: TenancyConfig) => {
+  const tenancy = await createTenancy(config)
+  process.on('message', (order: MoveOrder) => move(tenancy, order))
+  tell({ kind: 'ready' })
+})
+// Its parent is gone.
+process.once('disconnect', () => process.exit())
+
+async function move({ moves }: Tenancy, { slug, to, copyShare }: MoveOrder): Promise<void> {
   try {
-    const { progress } = await tenancy.moves.start(order.slug, {
-      to: order.to,
-      ...(order.copyShare !== undefined && { copyShare: order.copyShare }),
+    const { progress } = await moves.start(slug, {
+      to,
+      ...(copyShare !== undefined && { copyShare }),
       // With the way back open until the end of the switch, then the source is taken away.
       rollbackWindowMs: 1,
       onProgress: (move) =>
         tell({ kind: 'progress', state: move.state, progress: move.progress, atMs: Date.now() }),
     })
-    await tenancy.moves.finish(order.slug)
+    await moves.finish(slug)
     tell({ kind: 'done', progress, atMs: Date.now() })
   } catch (error) {
     tell({ kind: 'failed', reason: String(error) })
   }
-})
-tell({ kind: 'ready' })
+}
