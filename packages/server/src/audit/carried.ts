@@ -1,7 +1,6 @@
 import type { TenantHandle } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
-import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely'
-import type { Database } from '../http/database.ts'
+import { type Database, databaseOver } from '../http/database.ts'
 import type { AuditEntry } from './entry.ts'
 
 // A change that is one statement takes its line with it, in one round trip instead of four: the line is inserted by a second part of
@@ -24,10 +23,8 @@ export function carryEntry(tenant: Pick<TenantHandle<TenantTables>, 'query'>, en
     const statement = withLine(text, values, entry)
     return await tenant.query(statement.text, statement.values)
   }
-  const client = { query, release: () => undefined } as unknown as PostgresPoolClient
-  const pool = { connect: async () => client, end: async () => undefined, options: {} }
   return {
-    db: new Kysely<TenantTables>({ dialect: new PostgresDialect({ pool }) }),
+    db: databaseOver(async () => ({ query })),
     get carried() {
       return carried
     },

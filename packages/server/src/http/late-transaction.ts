@@ -1,7 +1,6 @@
 import type { TenantHandle, TransactionOptions } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
-import { Kysely, PostgresDialect, type PostgresPoolClient } from 'kysely'
-import type { Database } from './database.ts'
+import { type Database, databaseOver, type HeldConnection } from './database.ts'
 
 /** A transaction that begins with its first statement; work that has none costs nothing. */
 export interface LateTransaction {
@@ -22,13 +21,13 @@ export function openLate(tenant: Pick<TenantHandle<TenantTables>, 'transaction'>
   over.promise.catch(() => undefined)
   let options: TransactionOptions = {}
   let running: Promise<void> | undefined
-  let client: Promise<PostgresPoolClient> | undefined
-  const begin = (): Promise<PostgresPoolClient> => {
+  let client: Promise<HeldConnection> | undefined
+  const begin = (): Promise<HeldConnection> => {
     client ??= new Promise((resolve, reject) => {
       // Once: what the statements belong to does not run again.
       running = tenant.transaction(
         async ({ query }) => {
-          resolve({ query, release: () => undefined } as unknown as PostgresPoolClient)
+          resolve({ query })
           await over.promise
         },
         { ...options, attemptsMax: 1 },
@@ -37,9 +36,8 @@ export function openLate(tenant: Pick<TenantHandle<TenantTables>, 'transaction'>
     })
     return client
   }
-  const pool = { connect: begin, end: async () => undefined, options: {} }
   return {
-    db: new Kysely<TenantTables>({ dialect: new PostgresDialect({ pool }) }),
+    db: databaseOver(begin),
     get begun() {
       return client !== undefined
     },
