@@ -50,7 +50,7 @@ export const errorDefinitions = {
     status: 400,
     message: 'A tenant cannot have this {field}',
     remedy:
-      'Give a name of 1 to 200 characters; an id, if given, is a lower-case uuid; a cause a word of a-z, 0-9 and `-`; a parent is none of those below, and leaves nobody with more than 20 above.',
+      'Give a name of 1 to 200 characters; an id, if given, is a lower-case uuid; a cause a word of a-z, 0-9 and `-`; a reason 1 to 1000 characters; a parent is none of those below, and leaves nobody with more than 20 above.',
   },
   TENANT_PROVISIONING: {
     status: 503,
@@ -105,7 +105,7 @@ export const errorDefinitions = {
     status: 409,
     message: 'Tenant {key} is on the move',
     remedy:
-      'Wait until tenancy.moves.get() says that it is finished, or cancel the move, then repeat the call.',
+      'Wait until tenancy.moves.get() says that it is finished, go on with a stopped one by tenancy.moves.resume(), or cancel it; then repeat the call.',
   },
   PLACEMENT_REFUSED: {
     status: 409,

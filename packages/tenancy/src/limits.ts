@@ -197,6 +197,7 @@ export const limits = {
   /** Characters of who uses the unscoped path, and why. */
   adminWhoLengthMax: 200,
   adminWhyLengthMax: 1_000,
+  suspensionReasonLengthMax: 1_000,
   /** Changes of members that one delivery hands on when it is not told, and at most; those of one statement. */
   memberDeliveries: 10_000,
   memberDeliveriesMax: 1_000_000,

@@ -6,7 +6,7 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { copyRows } from '../src/moves/copy/copy.ts'
 import { type CopyFormat, framed, piecesOf } from '../src/moves/copy/pieces.ts'
-import { openThrottle } from '../src/moves/copy/throttle.ts'
+import { openThrottle } from '../src/moves/throttle.ts'
 
 const formats: readonly CopyFormat[] = ['binary', 'text']
 

@@ -107,6 +107,12 @@ describe.each(strategies)('a tenant under the %s strategy', (strategy: Strategy)
     expect(await tenants.resume('two')).toMatchObject({ state: 'active' })
     expect(await tenants.resume('two', billing)).toMatchObject({ state: 'active' })
     await tenants.resume('one')
+    for (const reason of ['', 'x'.repeat(1_001), 'a\0b']) {
+      await expect(tenants.suspend('one', { reason })).rejects.toMatchObject({
+        code: 'TENANT_INVALID',
+        details: { field: 'reason' },
+      })
+    }
     await expect(tenants.suspend('one', { cause: 'No Word' })).rejects.toMatchObject({
       code: 'TENANT_INVALID',
       details: { field: 'cause' },

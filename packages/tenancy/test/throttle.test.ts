@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { limits } from '../src/limits.ts'
-import { openThrottle, restingCondition, slowdownAfter } from '../src/moves/copy/throttle.ts'
+import { openThrottle, restingCondition, slowdownAfter } from '../src/moves/throttle.ts'
 
 describe('the slowdown of a throttle', () => {
   const ms = fc.double({ min: 0, max: 10_000, noNaN: true })

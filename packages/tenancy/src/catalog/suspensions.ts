@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
 import type { Tenant } from '../tenant.ts'
 import { recordAudit } from './audit.ts'
 import type { CatalogTables } from './tables.ts'
@@ -20,6 +21,13 @@ export const OPERATOR = 'operator'
 /** @throws QuickScaleError `TENANT_INVALID` */
 export function assertCause(cause: string): void {
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(cause)) throw new QuickScaleError('TENANT_INVALID', { field: 'cause' })
+}
+
+/** @throws QuickScaleError `TENANT_INVALID` */
+export function assertReason(reason: string): void {
+  const usable =
+    typeof reason === 'string' && reason.length >= 1 && reason.length <= limits.suspensionReasonLengthMax
+  if (!usable || reason.includes('\0')) throw new QuickScaleError('TENANT_INVALID', { field: 'reason' })
 }
 
 export async function listSuspensions(db: Db, tenantId: string): Promise<readonly Suspension[]> {

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { recordAudit } from '../catalog/audit.ts'
 import { findRoute } from '../catalog/places.ts'
-import { addSuspension, assertCause, dropSuspension, OPERATOR } from '../catalog/suspensions.ts'
+import { addSuspension, assertCause, assertReason, dropSuspension, OPERATOR } from '../catalog/suspensions.ts'
 import { changeTenantState, markSettled } from '../catalog/tenant-states.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
@@ -12,7 +12,7 @@ import { withTenantLocked } from './locked.ts'
 
 /** Why and how a tenant's state is changed. */
 export interface StateChange {
-  /** For the audit log. */
+  /** For the audit log; 1 to 1000 characters. */
   readonly reason?: string
   /**
    * Under which name it is suspended: each suspends for itself, and the tenant opens when the last one has resumed it. a-z, 0-9 and
@@ -44,7 +44,7 @@ const actions = {
 /**
  * Suspends, archives or resumes. A tenant that is in the state already stays so.
  *
- * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID` (cause), `ILLEGAL_TRANSITION`,
+ * @throws QuickScaleError `TENANT_NOT_FOUND`, `TENANT_KEY_INVALID`, `TENANT_INVALID` (cause, reason), `ILLEGAL_TRANSITION`,
  *   `TENANT_UNREACHABLE`, `TENANT_MOVING` in the instant between two places: the state is followed when the tenant has arrived
  */
 export async function changeState(
@@ -55,6 +55,7 @@ export async function changeState(
 ): Promise<Tenant> {
   const { reason, cause, graceMs = limits.closingGraceMs } = change
   if (cause !== undefined) assertCause(cause)
+  if (reason !== undefined) assertReason(reason)
   return await withTenantLocked(workshop, key, { apart: false }, async (known) => {
     // To the database this is what provisioning ends with; here there is no place yet that could be opened.
     if (known.state === 'provisioning') {

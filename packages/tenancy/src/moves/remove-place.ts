@@ -6,10 +6,10 @@ import { limits } from '../limits.ts'
 import { dropDatabase, inspectDatabase, isOpen } from '../strategies/databases.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 import { countTenantRows } from '../strategies/tenant-rows.ts'
-import { openThrottle } from './copy/throttle.ts'
 import { claimEnd, type End, forgetEnd, holdEnd, isWithinDatabase } from './end.ts'
 import { apart, asHolder, type Sessions } from './session.ts'
 import { readTables } from './tables.ts'
+import { openThrottle } from './throttle.ts'
 
 /** What a place is removed with. */
 export interface RemovalWork {

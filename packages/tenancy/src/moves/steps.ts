@@ -12,7 +12,6 @@ import { BeginAnew, PlacesDiffer } from './begin-anew.ts'
 import { auditSwitch } from './compare/rehearse.ts'
 import { compareSnapshots, importSnapshot, releaseSnapshot, takeSnapshot } from './compare/snapshots.ts'
 import { copyRows } from './copy/copy.ts'
-import { openThrottle } from './copy/throttle.ts'
 import { crossWhenReady } from './cross-when-ready.ts'
 import { type Crossing, type CrossingWork, cross } from './crossing.ts'
 import { cutOver } from './cutover.ts'
@@ -30,6 +29,7 @@ import {
   type NewSlot,
 } from './stream/slot.ts'
 import { countRows, type MovedTable } from './tables.ts'
+import { openThrottle } from './throttle.ts'
 
 /** What a step works with. */
 export interface StepWork extends CrossingWork {

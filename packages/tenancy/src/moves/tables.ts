@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { quoteIdentifier, quoteQualified } from '../identifiers.ts'
-import { restingCondition } from './copy/throttle.ts'
+import { restingCondition } from './throttle.ts'
 
 /** A column whose values move; generated ones are made anew. */
 export interface MovedColumn {

@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../identifiers.ts'
-import { restingCondition } from '../copy/throttle.ts'
 import { columnsOf, keyCondition, unnested } from '../stream/apply.ts'
+import type { TouchedKeys } from '../stream/touched.ts'
 import { columnList, type MovedTable, rowsOf } from '../tables.ts'
-import type { TouchedKeys } from './touched.ts'
+import { restingCondition } from '../throttle.ts'
 
 /** Rows of one table: how many, and a digest of them that does not depend on their order. */
 interface Digest {

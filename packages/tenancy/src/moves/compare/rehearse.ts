@@ -5,6 +5,7 @@ import { PlacesDiffer } from '../begin-anew.ts'
 import type { Crossing } from '../crossing.ts'
 import { pushSequences, readSequences } from '../sequences.ts'
 import { isLost } from '../session.ts'
+import type { TouchedKeys } from '../stream/touched.ts'
 import {
   compareKeys,
   compareSnapshots,
@@ -13,7 +14,6 @@ import {
   releaseSnapshot,
   takeSnapshot,
 } from './snapshots.ts'
-import type { TouchedKeys } from './touched.ts'
 
 /** Why the tenant could not be locked this time; nothing has happened. */
 export class Occupied extends Error {}

@@ -2,9 +2,9 @@ import type pg from 'pg'
 import { quoteLiteral } from '../../identifiers.ts'
 import { limits } from '../../limits.ts'
 import type { End } from '../end.ts'
+import type { TouchedKeys } from '../stream/touched.ts'
 import type { MovedTable } from '../tables.ts'
 import { differingTables, digestKeys, digestTables } from './digest.ts'
-import type { TouchedKeys } from './touched.ts'
 
 /** From here on the client sees what is committed now, until {@link releaseSnapshot}. */
 export async function takeSnapshot(client: pg.ClientBase): Promise<void> {

@@ -8,8 +8,8 @@ import { limits } from '../../limits.ts'
 import type { MoveProgress } from '../../move.ts'
 import type { End } from '../end.ts'
 import { columnList, type MovedTable } from '../tables.ts'
+import { restingCondition, type Throttle } from '../throttle.ts'
 import { framed, piecesOf } from './pieces.ts'
-import { restingCondition, type Throttle } from './throttle.ts'
 
 interface CopyEnd {
   readonly place: Pick<End['place'], 'schemaName'>

@@ -4,7 +4,6 @@ import type pg from 'pg'
 import type { HeldMove } from '../../catalog/moves.ts'
 import { QuickScaleError } from '../../errors.ts'
 import { limits } from '../../limits.ts'
-import { Touched } from '../compare/touched.ts'
 import { type End, writeEnd } from '../end.ts'
 import type { MovedTable } from '../tables.ts'
 import { applyFates } from './apply.ts'
@@ -12,6 +11,7 @@ import { Changes } from './changes.ts'
 import { Pace } from './pace.ts'
 import { MARKER_PREFIX, type Message } from './pgoutput.ts'
 import { type StreamSource, type Subscription, subscribe } from './subscription.ts'
+import { Touched } from './touched.ts'
 
 type Change = Extract<Message, { kind: 'insert' | 'update' | 'delete' }>
 

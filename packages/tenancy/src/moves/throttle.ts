@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { limits } from '../../limits.ts'
+import { limits } from '../limits.ts'
 
 /** Slows a copy, or a removal, down, so that those who work beside it notice little of it. */
 export interface Throttle {
