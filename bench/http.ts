@@ -14,8 +14,8 @@ import { measureSlice, type Slice } from './measure.ts'
 import { median, quantile, relativeSpread, rounded } from './statistics.ts'
 
 export interface HttpBenchOptions extends Omit<HttpStageOptions, 'onProgress'> {
-  /** Of the flood. */
-  readonly flood: Pick<NeighbourOptions, 'turns' | 'turnMs'>
+  /** Of the floods. */
+  readonly flood: Pick<NeighbourOptions, 'turns' | 'turnMs' | 'onsets'>
   readonly rounds: number
   /** How long each subject is timed per round and route. */
   readonly sliceMs: number

@@ -18,7 +18,8 @@ Benchmarks
   search     what searches by each kind of index cost, compared with the same tables without row security
   tenants    whether 10,000 tenants in shared tables cost more than 10
   move       what moving tenants costs those who write to them, and whether anything is lost
-  http       what requests to the application cost, compared with the same routes without tenancy
+  http       what requests to the application cost, compared with the same routes without tenancy; what a
+             tenant notices of another one that floods (neighbourP99Ratio), and of how that begins (onsetMs)
   silos      whether 1,000 databases get along with 50 connections, one of them flooded
 
 Options
@@ -58,7 +59,7 @@ const sizes = {
       sliceMs: 150,
       tenants: { rls: 4, schema: 2, database: 1 },
       contactsPerTenant: 500,
-      flood: { turns: 15, turnMs: 3_000 },
+      flood: { turns: 4, turnMs: 10_000, onsets: 15 },
     },
     silos: { silos: 1_000, loadMs: 120_000 },
     move: { cutovers: 100, rows: 1_000_000, perSecond: 200 },
@@ -80,7 +81,7 @@ const sizes = {
       sliceMs: 20,
       tenants: { rls: 2, schema: 1, database: 1 },
       contactsPerTenant: 30,
-      flood: { turns: 1, turnMs: 100 },
+      flood: { turns: 1, turnMs: 100, onsets: 1 },
     },
     silos: { silos: 3, loadMs: 500 },
     move: { cutovers: 1, rows: 5_000, perSecond: 50 },

@@ -113,6 +113,7 @@ test('the http benchmark compares each route under every strategy with the same 
     neighbourP99Ratio: positive,
     refusalsP99Ratio: positive,
     neighbourP99Ms: { alone: positive, flooded: positive },
+    onsetMs: { p50: positive, max: positive },
     flood: { answered: expect.any(Number), refused: expect.any(Number) },
   })
   expect(await installations()).toEqual([])

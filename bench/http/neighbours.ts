@@ -1,12 +1,12 @@
 /**
  * What a tenant notices of another one that floods the same process: its latencies at a steady rate, alone and beside the flood,
- * in turns.
+ * in turns, which are long, so that the beginning of a flood weighs no more than it does; and that beginning by itself.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { quantile, rounded } from '../statistics.ts'
+import { median, quantile, rounded } from '../statistics.ts'
 import { openClient } from './client.ts'
 import type { FloodOrder, FloodReport } from './flood-process.ts'
 import type { HttpStage } from './stage.ts'
@@ -15,6 +15,8 @@ export interface NeighbourOptions {
   readonly turns: number
   /** How long each turn lasts, alone and beside the flood. */
   readonly turnMs: number
+  /** How many short floods there are besides, for their beginnings. */
+  readonly onsets: number
   readonly signal: AbortSignal
   onProgress(message: string): void
 }
@@ -25,6 +27,8 @@ export interface Neighbours {
   /** The same beside as many connections that get nothing but refusals, at once and from a server without anything else. */
   readonly refusalsP99Ratio: number
   readonly neighbourP99Ms: { readonly alone: number; readonly flooded: number }
+  /** Latencies of what was due in the first tenth of a second of short floods. */
+  readonly onsetMs: { readonly p50: number; readonly max: number }
   /** How the flood was answered. */
   readonly flood: FloodReport
 }
@@ -32,9 +36,16 @@ export interface Neighbours {
 const quietPerSecond = 20
 const beatMs = 1000 / quietPerSecond
 const floodConnections = 32
+const warmUpMsMax = 3_000
+const onsetMs = 100
+/** A short flood, and what comes before it: so few in a window of the limits that none of them is refused. */
+const shortFloodMs = 300
+const calmMs = 1_500
+
+type Latencies = Record<'alone' | 'flooded' | 'refused' | 'onset', number[]>
 
 export async function measureNeighbours(stage: HttpStage, options: NeighbourOptions): Promise<Neighbours> {
-  const { turns, turnMs, signal, onProgress } = options
+  const { turnMs, signal } = options
   const [noisy, quiet] = stage.installation.tenants.rls
   if (noisy === undefined || quiet === undefined) throw new RangeError('this takes two tenants')
   const { headers, noisyHeaders, ports } = stage
@@ -45,38 +56,67 @@ export async function measureNeighbours(stage: HttpStage, options: NeighbourOpti
   )
   const [flooding, refusing] = floods
   if (flooding === undefined || refusing === undefined) throw new Error('there is no flood')
-  const latencies: Record<'alone' | 'flooded' | 'refused', number[]> = { alone: [], flooded: [], refused: [] }
-  let flood: FloodReport = { answered: 0, refused: 0 }
+  const askFor = (forMs: number) => askSteadily(() => client.ask('GET contacts', quiet.slug), forMs, signal)
   try {
-    const ask = () => client.ask('GET contacts', quiet.slug)
     // Connections, plans and what Node has yet to compile, on either side.
-    for (const { tell } of floods) {
-      await besideFlood({ tell }, () => askSteadily(ask, turnMs, signal))
-    }
-    for (let turn = 0; turn < turns; turn += 1) {
-      onProgress(`flood ${turn + 1} of ${turns}`)
-      const steadily = () => askSteadily(ask, turnMs, signal)
-      latencies.alone.push(...(await steadily()).map(latencyOf))
-      const flooded = await besideFlood(flooding, steadily)
-      latencies.flooded.push(...flooded.latenciesMs)
-      const { answered, refused } = flooded.report
-      flood = { answered: flood.answered + answered, refused: flood.refused + refused }
-      latencies.refused.push(...(await besideFlood(refusing, steadily)).latenciesMs)
-    }
+    for (const flood of floods) await besideFlood(flood, () => askFor(Math.min(warmUpMsMax, turnMs)))
+    const { flood, ...latencies } = await takeTurns({ flooding, refusing, askFor }, options)
+    const onset = await meetOnsets({ flooding, askFor }, options)
+    return { ...compare({ ...latencies, onset }), flood }
   } finally {
     await Promise.all(floods.map(({ stop }) => stop()))
     await client.close()
   }
-  return { ...compare(latencies), flood }
 }
 
-function compare(latencies: Record<'alone' | 'flooded' | 'refused', number[]>): Omit<Neighbours, 'flood'> {
+type Flood = Pick<Awaited<ReturnType<typeof startFlood>>, 'tell'>
+
+interface Scene {
+  readonly flooding: Flood
+  readonly refusing: Flood
+  askFor(forMs: number): Promise<Asked[]>
+}
+
+async function takeTurns(
+  { flooding, refusing, askFor }: Scene,
+  { turns, turnMs, onProgress }: NeighbourOptions,
+): Promise<Omit<Latencies, 'onset'> & { readonly flood: FloodReport }> {
+  const latencies = { alone: [] as number[], flooded: [] as number[], refused: [] as number[] }
+  let flood: FloodReport = { answered: 0, refused: 0 }
+  const steadily = () => askFor(turnMs)
+  for (let turn = 0; turn < turns; turn += 1) {
+    onProgress(`flood ${turn + 1} of ${turns}`)
+    latencies.alone.push(...(await steadily()).map(latencyOf))
+    const { met, report } = await besideFlood(flooding, steadily)
+    latencies.flooded.push(...met)
+    flood = { answered: flood.answered + report.answered, refused: flood.refused + report.refused }
+    latencies.refused.push(...(await besideFlood(refusing, steadily)).met)
+  }
+  return { ...latencies, flood }
+}
+
+/** @returns latencies of what was due just after each flood began */
+async function meetOnsets(
+  { flooding, askFor }: Pick<Scene, 'flooding' | 'askFor'>,
+  { onsets, onProgress }: NeighbourOptions,
+): Promise<number[]> {
+  const latencies: number[] = []
+  for (let onset = 0; onset < onsets; onset += 1) {
+    onProgress(`beginning of a flood, ${onset + 1} of ${onsets}`)
+    await askFor(calmMs)
+    const { met } = await besideFlood(flooding, () => askFor(shortFloodMs), { fromMs: 0, toMs: onsetMs })
+    latencies.push(...met)
+  }
+  return latencies
+}
+
+function compare({ alone, flooded, refused, onset }: Latencies): Omit<Neighbours, 'flood'> {
   const p99 = (each: readonly number[]) => quantile(each, 0.99)
-  const [alone, flooded] = [p99(latencies.alone), p99(latencies.flooded)]
   return {
-    neighbourP99Ratio: rounded(flooded / alone),
-    refusalsP99Ratio: rounded(p99(latencies.refused) / alone),
-    neighbourP99Ms: { alone: rounded(alone), flooded: rounded(flooded) },
+    neighbourP99Ratio: rounded(p99(flooded) / p99(alone)),
+    refusalsP99Ratio: rounded(p99(refused) / p99(alone)),
+    neighbourP99Ms: { alone: rounded(p99(alone)), flooded: rounded(p99(flooded)) },
+    onsetMs: { p50: rounded(median(onset)), max: rounded(Math.max(...onset)) },
   }
 }
 
@@ -93,19 +133,21 @@ function latencyOf({ dueMs, answeredMs }: Asked): number {
 /**
  * The flood begins at any moment between two requests: begun with one of them, it would meet one in so many as no flood does.
  *
- * @returns latencies from the last request that was due before it began
+ * @param due which requests count, by when they were due after it began; usually from the last one before
  */
 async function besideFlood(
-  { tell }: Pick<Awaited<ReturnType<typeof startFlood>>, 'tell'>,
+  { tell }: Flood,
   steadily: () => Promise<Asked[]>,
-): Promise<{ readonly latenciesMs: number[]; readonly report: FloodReport }> {
+  due = { fromMs: -beatMs, toMs: Number.POSITIVE_INFINITY },
+): Promise<{ readonly met: number[]; readonly report: FloodReport }> {
   const asking = steadily()
   await sleep(Math.random() * beatMs)
   const begunMs = performance.now()
   await tell('on')
   const asked = await asking
   const report = await tell('off')
-  return { latenciesMs: asked.filter(({ dueMs }) => dueMs > begunMs - beatMs).map(latencyOf), report }
+  const counts = ({ dueMs }: Asked) => dueMs >= begunMs + due.fromMs && dueMs < begunMs + due.toMs
+  return { met: asked.filter(counts).map(latencyOf), report }
 }
 
 async function startFlood(order: FloodOrder) {
