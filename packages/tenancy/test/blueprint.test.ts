@@ -17,15 +17,19 @@ let client: pg.Client
 beforeAll(async () => {
   // `one` is made by the migrations, `two` from the blueprint that was drawn then.
   installation = await TestInstallation.open('schema', { migrations: directories })
-  const url = new URL(inject('databaseUrl'))
-  url.pathname = `/${installation.name}_pool`
-  client = new pg.Client({ connectionString: url.href })
+  client = new pg.Client({ connectionString: urlOf('pool') })
   await client.connect()
 })
 afterAll(async () => {
   await client.end()
   await installation.close()
 })
+
+function urlOf(database: string): string {
+  const url = new URL(inject('databaseUrl'))
+  url.pathname = `/${installation.name}_${database}`
+  return url.href
+}
 
 const placeOf = async (slug: string) => {
   const { id: tenantId } = await installation.tenancy.tenants.get(slug)
@@ -107,6 +111,7 @@ describe.each(['as it begins', 'after CREATE SCHEMA'] as const)(
           () => 'failed',
         )
         await held.reached()
+        await expect.poll(() => installation.tenancy.tenants.get(slug).catch(() => null)).not.toBeNull()
         await installation.inCatalog(
           `select pg_terminate_backend(pid, 5000) from pg_stat_activity
         where application_name = 'quickscale locks' and datname = current_database()`,
@@ -125,6 +130,65 @@ describe.each(['as it begins', 'after CREATE SCHEMA'] as const)(
     )
   },
 )
+
+describe('a place that is made beside the record of its tenant', () => {
+  const schemasLike = (id: string) =>
+    client.query('select from pg_namespace where nspname = $1', [tenantSchemaName(id)])
+
+  /** Begins a creation that cannot be recorded before `record` is called, and waits until its place only waits for that. */
+  async function createUnrecorded(wanted: { slug: string; id: string }) {
+    const catalog = new pg.Client({ connectionString: urlOf('catalog') })
+    await catalog.connect()
+    await catalog.query('begin; lock table catalog.tenant in exclusive mode')
+    const creation = installation.tenancy.tenants.create({ name: 'Beside', plan: 'only', ...wanted })
+    const outcome = creation.catch((error: unknown) => error)
+    await expect
+      .poll(
+        async () =>
+          (
+            await client.query(
+              `select from pg_locks join pg_stat_activity using (pid)
+                where locktype = 'advisory' and granted and state = 'idle in transaction'
+                  and (classid::bigint << 32 | objid::bigint) = hashtextextended('quickscale making ' || $1, 0)`,
+              [wanted.id],
+            )
+          ).rowCount,
+      )
+      .toBe(1)
+    return {
+      outcome,
+      record: async () => {
+        await catalog.query('commit')
+        await catalog.end()
+      },
+    }
+  }
+
+  test('appears when that is there, and not before', async () => {
+    const id = crypto.randomUUID()
+    const { outcome, record } = await createUnrecorded({ slug: 'beside', id })
+    expect((await schemasLike(id)).rowCount).toBe(0)
+    await record()
+    expect(await outcome).toMatchObject({ id, state: 'active' })
+    await installation.tenancy.tenant('beside').query("insert into note (id, body) values (1, 'of beside')")
+  })
+
+  test('is gone when its tenant cannot be recorded', async () => {
+    const { tenants } = installation.tenancy
+    const { id } = await tenants.create({ slug: 'before', name: 'Before', plan: 'only' })
+    await tenants.delete('before')
+    const { outcome, record } = await createUnrecorded({ slug: 'again', id })
+    await record()
+    expect(await outcome).toMatchObject({ code: 'TENANT_EXISTS' })
+    expect((await schemasLike(id)).rowCount).toBe(0)
+    const { rowCount } = await client.query(
+      `select from quickscale.placement where tenant_id = $1
+       union all select from quickscale.migration where schema_name = $2`,
+      [id, tenantSchemaName(id)],
+    )
+    expect(rowCount).toBe(0)
+  })
+})
 
 test.each([
   ['gives another shape', ['create table note (id integer)']],

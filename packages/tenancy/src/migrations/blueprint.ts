@@ -102,9 +102,9 @@ async function describeShape(client: pg.ClientBase, place: OwnPlace): Promise<st
 }
 
 /**
- * Makes a place from a blueprint, in one round trip and one transaction.
+ * Makes a place from a blueprint, in one transaction.
  *
- * @param around statements that are the first and the last ones of the transaction
+ * @param around its first and its last statement, and what is waited for before that one
  * @returns false when there is something of the place already: then an earlier attempt was interrupted, and the
  *   migrations go on from there
  */
@@ -113,7 +113,7 @@ export async function replayBlueprint(
   place: OwnPlace,
   blueprint: Blueprint,
   files: readonly MigrationFile[],
-  around: { readonly first: string; readonly last: string } | null,
+  around: { readonly first: string; readonly ready: () => Promise<void>; readonly last: string } | null,
 ): Promise<boolean> {
   const text = blueprint.textFor(place)
   if (text === null) return false
@@ -121,19 +121,27 @@ export async function replayBlueprint(
     ({ name, digest }) => `(${[place.schema, name, digest].map(quoteLiteral).join(', ')})`,
   )
   try {
-    // Several statements in one string are one transaction.
     await client.query(
       [
+        'begin',
         ...(around === null ? [] : [around.first]),
         'select quickscale.enter_unscoped()',
         createPlaceSchema(place.schema).replace('create schema if not exists', 'create schema'),
         text,
+      ].join(SEPARATOR),
+    )
+    await around?.ready()
+    await client.query(
+      [
         `insert into quickscale.migration (schema_name, name, digest) values ${applied.join(', ')}`,
         ...(around === null ? [] : [around.last]),
+        'commit',
       ].join(SEPARATOR),
     )
     return true
   } catch (error) {
+    // On a dead connection there is nothing to roll back, and the first error is the one that matters.
+    await client.query('rollback').catch(() => undefined)
     if (error instanceof pg.DatabaseError && error.code === schemaExists) return false
     throw error
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
@@ -16,7 +16,8 @@ export interface MigrationFile {
 const fileName = /^\d{4}_[a-z0-9_-]+\.sql$/
 
 /**
- * Reads the migrations of all directories, in order.
+ * Reads the migrations of all directories, in order. Not in threads: they are small, and to ask for one takes twenty times as
+ * long as to read it.
  *
  * @throws QuickScaleError `CONFIG_INVALID` for a missing directory, a stray file, a number used twice, or two
  *   directories with the same label
@@ -28,8 +29,8 @@ export async function readMigrations(directories: readonly string[]): Promise<re
     const label = labelOf(directory)
     if (labels.has(label)) throw invalid(`two migration directories are both called ${label}`)
     labels.add(label)
-    for (const name of await listFiles(directory)) {
-      const text = await readFile(join(directory, name), 'utf8')
+    for (const name of listFiles(directory)) {
+      const text = readFileSync(join(directory, name), 'utf8')
       files.push({ name: `${label}/${name}`, text, digest: createHash('sha256').update(text).digest('hex') })
     }
   }
@@ -43,16 +44,22 @@ function labelOf(directory: string): string {
   return basename(directory) === 'migrations' ? basename(dirname(directory)) : basename(directory)
 }
 
-async function listFiles(directory: string): Promise<string[]> {
-  const entries = await readdir(directory).catch((cause: unknown) => {
-    throw invalid(`migrations: cannot read ${directory}`, cause)
-  })
+function listFiles(directory: string): string[] {
+  const entries = listEntries(directory)
   const names = entries.filter((name) => name.endsWith('.sql')).sort()
   const stray = names.find((name) => !fileName.test(name))
   if (stray !== undefined) throw invalid(`migration ${stray} in ${directory} is not named NNNN_name.sql`)
   const twice = names.find((name, index) => index > 0 && name.slice(0, 4) === names[index - 1]?.slice(0, 4))
   if (twice !== undefined) throw invalid(`number ${twice.slice(0, 4)} is used twice in ${directory}`)
   return names
+}
+
+function listEntries(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch (cause) {
+    throw invalid(`migrations: cannot read ${directory}`, cause)
+  }
 }
 
 function invalid(problem: string, cause?: unknown): QuickScaleError {

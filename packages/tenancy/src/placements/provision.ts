@@ -1,5 +1,13 @@
 import type { LockNames, Question } from '../catalog/locks.ts'
-import { askChoice, type Choice, type ChoiceRow, recordTenant, toChoice } from '../catalog/reservations.ts'
+import {
+  askChoice,
+  type Choice,
+  type ChoiceRow,
+  type Chosen,
+  recordTenant,
+  type Supply,
+  toChoice,
+} from '../catalog/reservations.ts'
 import { activateTenant, claimForRemoval } from '../catalog/tenant-states.ts'
 import { findTenant } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
@@ -31,11 +39,10 @@ export async function provisionTenant(
   onRecorded: (tenant: Tenant) => void = () => undefined,
 ): Promise<Tenant> {
   const order = await readOrder(workshop, plans, wanted)
-  const onLocked = async (choice: Choice | null, holder: Held) => {
-    const held = { ...holder, workshop: withFiles(holder.workshop, order) }
-    const { tenant, strategy, place, warm } = await recordAnew(held, plans, order, choice)
+  const onLocked = async (choice: Choice | null, held: Held) => {
+    const { tenant, strategy, place, made } = await recordAnew(held, plans, order, choice)
     onRecorded(tenant)
-    return await finishProvisioning({ ...held, strategy }, tenant, place, seed, warm)
+    return await finishProvisioning({ ...held, strategy }, tenant, place, seed, made)
   }
   const { catalog } = workshop
   // Nobody waits for a choice while a customer's server is looked at.
@@ -49,15 +56,6 @@ export async function provisionTenant(
   )
 }
 
-/** Files are read while the catalog answers, where a place is made from them. */
-function withFiles(workshop: Workshop, { wish }: Order): Workshop {
-  if (wish.strategy === 'rls') return workshop
-  const files = workshop.migrations()
-  // Whoever asks for them is told of a failure.
-  files.catch(() => undefined)
-  return { ...workshop, migrations: () => files }
-}
-
 /** Beside other provisioning, but not beside a migration, which would miss a place in the making. */
 function locksOf({ slug }: Order): Required<LockNames> {
   return { shared: migrationLock, exclusive: tenantLock(slug) }
@@ -69,8 +67,8 @@ function questionOf(order: Order): Question {
 
 interface Recorded extends Placed {
   readonly tenant: Tenant
-  /** The place is finished: it was waiting for a tenant. */
-  readonly warm: boolean
+  /** Its place, where that is in the making already, or was waiting for a tenant. */
+  readonly made?: Promise<void>
 }
 
 /** A tenant that an earlier attempt failed to take away is taken away first. */
@@ -88,18 +86,18 @@ async function recordAnew(held: Held, plans: Plans, order: Order, choice: Choice
  * Makes the place of a tenant that is recorded, from wherever an earlier attempt has stopped, and activates it; takes
  * everything away again when a step fails.
  *
- * @param warm the place was finished before its tenant came
+ * @param made the place, when somebody makes it already
  */
 export async function finishProvisioning(
   attempt: Attempt,
   tenant: Tenant,
   place: Place,
   seed: (tenantId: string) => Promise<void>,
-  warm = false,
+  made?: Promise<void>,
 ): Promise<Tenant> {
   const { workshop, strategy, underLock } = attempt
   try {
-    if (!warm) await makePlace(attempt, tenant, place)
+    await (made ?? makePlace(attempt, tenant.id, place))
     await seed(tenant.id)
   } catch (error) {
     await withdraw(attempt, tenant, place, error)
@@ -112,11 +110,15 @@ export async function finishProvisioning(
 
 async function makePlace(
   { workshop, strategy, assertHeld }: Attempt,
-  { id }: Tenant,
+  tenantId: string,
   place: Place,
+  recorded?: Promise<unknown>,
 ): Promise<void> {
-  const opening = openingOf(id, place, assertHeld)
-  await repeatAfterLostRace(() => handlers[strategy].build(workshop, id, place, opening))
+  const opening = openingOf(tenantId, place, async () => {
+    await recorded
+    await assertHeld()
+  })
+  await repeatAfterLostRace(() => handlers[strategy].build(workshop, tenantId, place, opening))
 }
 
 /**
@@ -124,12 +126,8 @@ async function makePlace(
  *
  * @param choice null for a brought database, which is none
  */
-async function record(
-  { workshop, underLock }: Held,
-  plans: Plans,
-  order: Order,
-  choice: Choice | null,
-): Promise<Recorded> {
+async function record(held: Held, plans: Plans, order: Order, choice: Choice | null): Promise<Recorded> {
+  const { workshop } = held
   const { id, slug, wish, database: brought, shape } = order
   const known = choice === null ? await findTenant(workshop.catalog.db, { slug }) : choice.known
   if (known !== null) return await findRecorded(workshop, plans, known, order)
@@ -137,10 +135,32 @@ async function record(
     choice === null
       ? await takeBrought(workshop, id, await examineOffer(workshop, brought?.url, null))
       : { ...choose(workshop, choice.supply, { tenantId: id, wish }), ...(shape !== undefined && { shape }) }
-  const { name, plan, parentId, region, members } = order
-  const recorded = await recordTenant(underLock, { id, slug, name, plan, parentId, region, members }, chosen)
-  const { tenant, database, warm } = recorded
-  return { tenant, strategy: wish.strategy, place: { database, schemaName: chosen.schema }, warm }
+  return await recordChosen(held, order, chosen, choice?.supply.shared)
+}
+
+/** In a shared database the place is begun beside the record: it appears when that is there, or not at all. */
+async function recordChosen(
+  held: Held,
+  { id, slug, name, plan, parentId, region, members, wish: { strategy } }: Order,
+  chosen: Chosen,
+  known: Supply['shared'] = [],
+): Promise<Recorded> {
+  const recording = recordTenant(held.underLock, { id, slug, name, plan, parentId, region, members }, chosen)
+  const home = known.find(
+    ({ record }) => record.server === chosen.server && record.name === chosen.database,
+  )?.record
+  const begun =
+    home?.ready === true
+      ? makePlace({ ...held, strategy }, id, { database: home, schemaName: chosen.schema }, recording)
+      : undefined
+  // Whoever waits for it is told of its failure.
+  const ended = begun?.catch(() => undefined)
+  const { tenant, database, warm } = await recording.catch(async (error: unknown) => {
+    await ended
+    throw error
+  })
+  const made = warm ? Promise.resolve() : begun
+  return { tenant, strategy, place: { database, schemaName: chosen.schema }, ...(made && { made }) }
 }
 
 /** What an earlier attempt at the same tenant has recorded. @throws QuickScaleError `TENANT_EXISTS` for another one */
@@ -155,14 +175,14 @@ async function findRecorded(
   const here = server === undefined || placed.place.database.server === server
   const exists = new QuickScaleError('TENANT_EXISTS', { key: tenant.slug })
   const own = placed.place.database.brought
-  if (tenant.state === 'deleting') return { tenant, ...placed, warm: false }
+  if (tenant.state === 'deleting') return { tenant, ...placed }
   if (tenant.state !== 'provisioning' || !same || !here || own !== (database !== undefined)) throw exists
   if (database !== undefined) {
     const offer = await examineOffer(workshop, database.url, tenant.id)
     if (!(await isOffered(workshop, placed.place, offer))) throw exists
     await replaceUrl(workshop, tenant.id, offer)
   }
-  return { tenant, ...placed, warm: false }
+  return { tenant, ...placed }
 }
 
 /** Takes away what was made, unless another process has gone on with it, and finished, since the lock was lost. */

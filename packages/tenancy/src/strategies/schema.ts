@@ -27,8 +27,11 @@ export const schema: StrategyHandler = {
     await workshop.servers.pooled(place.database, async (client) => {
       const known = drawn.get(place.database.id)
       if (known?.key === blueprintKey(files)) {
-        await opening?.assertHeld()
-        const around = opening && { first: lockToMake(opening), last: opening.statement }
+        const around = opening && {
+          first: lockToMake(opening),
+          ready: opening.assertHeld,
+          last: opening.statement,
+        }
         if (await replayBlueprint(client, own, known, files, around)) return
       }
       const statements: string[] = []

@@ -37,7 +37,10 @@ export interface Holding {
 
 /** What lets a tenant into its place, once that is whole. */
 export interface Opening {
-  /** Asked last; throws when it is not the caller's to open any more. */
+  /**
+   * Asked last, before anything is there that would stay if nobody went on; throws when it is not the caller's to open any more.
+   * May wait.
+   */
   readonly assertHeld: () => Promise<void>
   /**
    * Name of the lock under which the place is made and opened. Whoever takes the tenant away waits for its holder, or ends it: a
