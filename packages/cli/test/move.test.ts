@@ -178,6 +178,7 @@ describe('quickscale move', () => {
     ['a window without a unit', ['rls', '--to', 'schema', '--rollback-window', '5'], 's, m, h or d'],
     ['a window that is too long', ['rls', '--to', 'schema', '--rollback-window', '31d'], 'at most 30d'],
     ['no share at all', ['rls', '--to', 'schema', '--share', '0'], '0.001 to 1'],
+    ['more than the whole', ['resume', '--share', '2'], '0.001 to 1'],
     ['no such tenant', ['nobody', '--to', 'schema'], 'TENANT_NOT_FOUND'],
     ['no such plan', ['rls', '--plan', 'gold'], 'PLAN_UNKNOWN'],
     ['no such server', ['rls', '--server', 'mars'], 'SERVER_UNKNOWN'],
@@ -223,7 +224,7 @@ describe('quickscale move', () => {
         0,
         expect.stringContaining('nobody takes it up until'),
       ])
-      const resumed = JSON.parse((await move('resume', '--json')).stdout)
+      const resumed = JSON.parse((await move('resume', '--share', '1', '--json')).stdout)
       expect(resumed).toMatchObject({ ok: true, moves: [{ id, state: 'active' }], failed: [] })
       expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: to })
       expect([await notesOf(slug), await addTag(slug)]).toEqual([5_000, 2])
@@ -240,7 +241,7 @@ describe('quickscale move', () => {
       const shown = await move('show', id)
       expect(shown.stdout).toContain(`quickscale move rollback ${slug}`)
       expect((await move('cancel', slug, '--json')).status).toBe(1)
-      const back = JSON.parse((await move('rollback', slug, '--json')).stdout)
+      const back = JSON.parse((await move('rollback', slug, '--share', '1', '--json')).stdout)
       expect(back).toMatchObject({ ok: true, id, state: 'returned' })
       expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: slug })
       expect([await notesOf(slug), await addTag(slug)]).toEqual([5_000, 3])
@@ -257,7 +258,7 @@ describe('quickscale move', () => {
     expect(JSON.parse(other.stdout)).toMatchObject({ ok: false })
     expect(await tenancy.tenants.get('rls')).toMatchObject({ plan: 'rls' })
 
-    const done = await move('rls', '--plan', 'schema', '--rollback-window', '0', '--json')
+    const done = await move('rls', '--plan', 'schema', '--rollback-window', '0', '--share', '1', '--json')
     expect(JSON.parse(done.stdout)).toMatchObject({ ok: true, state: 'done', plan: 'schema' })
     expect([done.status, done.stderr]).toEqual([0, ''])
     expect(await tenancy.tenants.get('rls')).toMatchObject({ plan: 'schema' })

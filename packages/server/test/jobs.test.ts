@@ -196,7 +196,7 @@ it('jobs follow a tenant that is moved, each to its end', async () => {
   let moving = true
   const journey = (async () => {
     for (const to of ['schema', 'database'] as const) {
-      await moves.start('moving', { to })
+      await moves.start('moving', { to, copyShare: 1 })
       await moves.finish('moving')
     }
   })().finally(() => {

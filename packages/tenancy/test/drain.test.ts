@@ -149,6 +149,7 @@ test('everybody leaves a server that is drained, of every strategy and while the
   const writers = slugs.map(writeTo)
   const seen: number[] = []
   const report = await tenancy.servers.drain('second', {
+    copyShare: 1,
     onProgress: ({ moved, total }) => {
       expect(total).toBe(3)
       seen.push(moved)
@@ -217,7 +218,7 @@ test('who may not live elsewhere stays and is named with the reason; the others 
   const { stuck, moves } = await tenancy.servers.planDrain('second')
   expect(listed(stuck)).toEqual(reasons)
   expect(moves.map(({ tenant }) => tenant)).toEqual(['free'])
-  const report = await tenancy.servers.drain('second', { rollbackWindowMs: 60_000 })
+  const report = await tenancy.servers.drain('second', { rollbackWindowMs: 60_000, copyShare: 1 })
   expect(report).toMatchObject({ drained: false, moved: 1, left: { tenantCount: 2 } })
   expect(listed(report.left.tenants)).toEqual(reasons)
   // Its way back is open: the server keeps what it had of it.
@@ -276,7 +277,7 @@ test('load that only one server has is spread by a plan, while tenants of each s
   })
   const movers = plan.moves.map(({ tenant }) => tenant)
   const writers = movers.map(writeTo)
-  const report = await tenancy.servers.rebalance(plan)
+  const report = await tenancy.servers.rebalance(plan, { copyShare: 1 })
   for (const writer of writers) {
     const [acknowledged, found] = await writer.compare()
     expect(found).toEqual(acknowledged)
@@ -294,7 +295,7 @@ test('load that only one server has is spread by a plan, while tenants of each s
   )
   expect(active.map(({ slug }) => slug).toSorted()).toEqual(slugs.toSorted())
   // Who has gone elsewhere is left alone, whatever an old plan says.
-  const again = await tenancy.servers.rebalance(plan)
+  const again = await tenancy.servers.rebalance(plan, { copyShare: 1 })
   expect(again.moved).toEqual([])
   expect(again.failed).toMatchObject(movers.map(() => ({ error: { code: 'MOVE_REFUSED' } })))
   for (const slug of movers) await tenancy.tenants.delete(slug)
@@ -337,7 +338,7 @@ test('a drain that is killed is gone on with by the next one; two at once are re
     await lock.end()
     await mover.kill()
   }
-  const report = await tenancy.servers.drain('second')
+  const report = await tenancy.servers.drain('second', { copyShare: 1 })
   for (const writer of writers) {
     const [acknowledged, found] = await writer.compare()
     expect(found).toEqual(acknowledged)
@@ -415,11 +416,12 @@ test('who is suspended or archived moves too, there and back, and is let in nowh
     }
   }
   expect((await tenancy.servers.planDrain('second')).stuck).toEqual([])
-  await tenancy.servers.drain('second', { rollbackWindowMs: 60_000 })
+  await tenancy.servers.drain('second', { rollbackWindowMs: 60_000, copyShare: 1 })
   await assertClosed('primary')
-  for (const slug of slugs) expect((await tenancy.moves.rollback(slug)).state).toBe('returned')
+  for (const slug of slugs)
+    expect((await tenancy.moves.rollback(slug, { copyShare: 1 })).state).toBe('returned')
   await assertClosed('second')
-  expect(await tenancy.servers.drain('second')).toMatchObject({ drained: true, moved: 3 })
+  expect(await tenancy.servers.drain('second', { copyShare: 1 })).toMatchObject({ drained: true, moved: 3 })
   await assertClosed('primary')
   for (const slug of slugs) {
     await tenancy.tenants.resume(slug)
@@ -459,7 +461,7 @@ test.each(['rls', 'schema'] as const)(
     expect(moves).toMatchObject([
       { tenant: smaller, source: { database: crowded }, target: { database: there, server: 'second' } },
     ])
-    expect(await servers.rebalance({ moves, servers: [] })).toMatchObject({ failed: [] })
+    expect(await servers.rebalance({ moves, servers: [] }, { copyShare: 1 })).toMatchObject({ failed: [] })
     expect(await homes()).toEqual(before.map((name, at) => (slugs[at] === smaller ? there : name)))
     const { rows } = await tenant(smaller ?? '').query('select count(*)::integer as count from note')
     expect(rows).toEqual([{ count: 1_500 }])

@@ -72,7 +72,7 @@ describe('a mover that is killed', () => {
         await untilState(installation, tenantId, state, mover)
         await mover.kill()
         await lock.end()
-        const { failed } = await tenancy.moves.resume()
+        const { failed } = await tenancy.moves.resume({ copyShare: 1 })
         expect(failed).toEqual([])
       } finally {
         await lock.end()
@@ -125,7 +125,7 @@ describe('a mover that is killed', () => {
       await lock.end()
       await mover.kill()
     }
-    const { failed } = await tenancy.moves.resume()
+    const { failed } = await tenancy.moves.resume({ copyShare: 1 })
     expect(failed).toEqual([])
     expect(await betweenPlaces()).toEqual([])
     const { acknowledged, errors } = await writing.stop()

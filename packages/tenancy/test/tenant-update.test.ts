@@ -259,7 +259,7 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
     expect(await moves.list()).toEqual([])
     if (!(await canMove())) return
 
-    const { tenant, move } = await tenants.changePlan('one', 'moved')
+    const { tenant, move } = await tenants.changePlan('one', 'moved', { copyShare: 1 })
     expect([tenant.plan, move]).toMatchObject(['moved', { state: 'active', plan: 'moved' }])
     expect(await tenants.placement('one')).toMatchObject({ strategy: move?.target.strategy, epoch: 2 })
     expect(move?.target.strategy).not.toBe(strategy)
@@ -267,7 +267,7 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
     expect(await tenants.changePlan('one', 'moved')).toMatchObject({ tenant: { plan: 'moved' }, move: null })
     await expect(tenants.changePlan('one', 'better')).rejects.toMatchObject({ code: 'TENANT_MOVING' })
     expect((await tenants.get('one')).plan).toBe('moved')
-    await moves.rollback('one')
+    await moves.rollback('one', { copyShare: 1 })
     expect(await tenants.get('one')).toMatchObject({ plan: 'better' })
     expect(await tenants.placement('one')).toMatchObject({ strategy, epoch: 3 })
     expect(await read('one')).toEqual([{ body: 'one' }])
@@ -276,15 +276,16 @@ describe.each(strategies)('changing a tenant under the %s strategy', (strategy: 
   test('goes on with a change of plan that was interrupted, in the same move', async () => {
     if (!(await canMove())) return
     const { tenants, moves } = installation.tenancy
-    const options = { rollbackWindowMs: 0, signal: AbortSignal.abort() }
+    const quick = { copyShare: 1, rollbackWindowMs: 0 }
+    const options = { ...quick, signal: AbortSignal.abort() }
     await expect(tenants.changePlan('two', 'moved', options)).rejects.toMatchObject({ name: 'AbortError' })
     const [begun] = await moves.list({ tenant: 'two' })
     expect([begun?.state, (await tenants.get('two')).plan]).toEqual(['planned', 'better'])
-    const { tenant, move } = await tenants.changePlan('two', 'moved')
+    const { tenant, move } = await tenants.changePlan('two', 'moved', { copyShare: 1 })
     expect([tenant.plan, move]).toMatchObject(['moved', { id: begun?.id, state: 'done' }])
     expect(await read('two')).toEqual([{ body: 'two' }])
     // The way there is over: the way to the earlier plan is another move.
-    const back = await tenants.changePlan('two', 'only', { rollbackWindowMs: 0 })
+    const back = await tenants.changePlan('two', 'only', quick)
     expect([back.tenant.plan, back.move?.state, back.move?.id === begun?.id]).toEqual(['only', 'done', false])
     expect(await tenants.placement('two')).toMatchObject({ strategy })
     expect(await read('two')).toEqual([{ body: 'two' }])

@@ -20,7 +20,7 @@ export function addMoveCommand(program: Command, end: (exitCode: number) => void
       'a server of the configuration; default: the least loaded that the rules allow',
     )
     .option('--rollback-window <time>', 'how long the way back stays open: 90s, 30m, 1h, 2d, 0', parseWindow)
-    .option('--share <part>', 'part of the time that the copy uses, up to 1; less disturbs less', parseShare)
+    .option('--share <part>', shareHelp, parseShare)
     .option('--dry-run', 'only say what it would do, and what is in its way')
     .option('--watch', 'progress on standard error also where that is no terminal')
     .enablePositionalOptions()
@@ -34,6 +34,8 @@ export function addMoveCommand(program: Command, end: (exitCode: number) => void
   addListing(move, end)
   addRequests(move, end)
 }
+
+const shareHelp = 'part of the time that copy and removal use, up to 1; less disturbs less'
 
 const startHelp = `
 Ctrl-C stops the work where it is: quickscale move resume goes on with it. Whoever is to finish moves whose
@@ -88,6 +90,7 @@ function addRequests(move: Command, end: (exitCode: number) => void): void {
     }
     command
       .summary(requests[request])
+      .option('--share <part>', shareHelp, parseShare)
       .description(`Asks for it and does it, also when another process has the move: ${requests[request]}.`)
       .argument('<move>', 'id of a move, or a tenant')
       .action(async (key: string, flags: MoveFlags & Pick<DriveOptions, 'acceptDifferences'>) => {
@@ -112,6 +115,7 @@ function addRequests(move: Command, end: (exitCode: number) => void): void {
   common(move.command('resume'))
     .summary('go on with what was interrupted, and finish moves whose way back is over')
     .description('Goes on with every move that was interrupted, and finishes those whose way back is over.')
+    .option('--share <part>', shareHelp, parseShare)
     .action(async (flags: MoveFlags) => {
       end(await withMoves(flags, resume))
     })

@@ -8,6 +8,7 @@ export interface MoveFlags {
   readonly json?: boolean
   readonly config: string
   readonly watch?: boolean
+  readonly share?: number
 }
 
 /** What a command works with. */
@@ -37,7 +38,7 @@ export interface Outcome {
  * @returns the exit code
  */
 export async function withMoves(
-  { json = false, config: cwd, watch = false }: MoveFlags,
+  { json = false, config: cwd, watch = false, share }: MoveFlags,
   work: (session: MoveSession) => Promise<Outcome>,
   whenInterrupted?: string,
 ): Promise<number> {
@@ -57,7 +58,7 @@ export async function withMoves(
       const outcome = await work({
         tenancy,
         signal,
-        drive: { signal, onProgress: show },
+        drive: { signal, onProgress: show, ...(share === undefined ? {} : { copyShare: share }) },
         show,
         draw: progress.draw,
       })

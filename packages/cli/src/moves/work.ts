@@ -18,7 +18,6 @@ export interface StartFlags extends MoveFlags {
   readonly plan?: string
   readonly server?: string
   readonly rollbackWindow?: number
-  readonly share?: number
   readonly dryRun?: boolean
 }
 
@@ -26,7 +25,7 @@ export interface StartFlags extends MoveFlags {
 export async function start(
   { tenancy, drive }: MoveSession,
   tenant: string,
-  { to, plan, server, rollbackWindow, share, dryRun }: StartFlags,
+  { to, plan, server, rollbackWindow, dryRun }: StartFlags,
 ): Promise<Outcome> {
   const destination: Destination = {
     ...(to === undefined ? {} : { to }),
@@ -43,11 +42,7 @@ export async function start(
       text: formatPlan(found),
     }
   }
-  const move = await tenancy.moves.start(tenant, {
-    ...destination,
-    ...drive,
-    ...(share === undefined ? {} : { copyShare: share }),
-  })
+  const move = await tenancy.moves.start(tenant, { ...destination, ...drive })
   // Somebody else may have taken it back meanwhile.
   return await outcomeOf(tenancy, move, arrived.includes(move.state))
 }

@@ -14,7 +14,6 @@ interface RebalanceFlags extends MoveFlags {
   readonly threshold?: number
   readonly maxMoves?: number
   readonly rollbackWindow?: number
-  readonly share?: number
 }
 
 /** Adds `quickscale rebalance`; `end` is told the exit code. */

@@ -7,7 +7,6 @@ import { formatDrain, formatDrainPlan, formatServer, formatServers } from './for
 /** What `quickscale server drain SERVER` takes. */
 export interface DrainFlags extends MoveFlags {
   readonly rollbackWindow?: number
-  readonly share?: number
   readonly dryRun?: boolean
 }
 
