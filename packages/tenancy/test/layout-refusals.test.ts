@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { QuickScaleError } from '../src/errors.ts'
 import { completeLayout, type LayoutRefusal } from '../src/layout/compile.ts'
+import { applyMigrations } from '../src/migrations/apply.ts'
 import { LayoutDatabase, type TestPlace } from './support/layout-database.ts'
 
 const TABLE = 'create table notes (id integer primary key, body text, amount numeric)'
@@ -142,6 +143,34 @@ test('a completion that did not take effect is refused, not believed', async () 
   ])
   await database.admin.query('rollback')
 })
+
+test.each(['first', 'last'])(
+  'a completion that did not take effect in the %s migration of a transaction is refused',
+  async (which) => {
+    const { schema, wall } = await database.place({ kind: 'rls' })
+    const lossy = Object.assign(Object.create(database.admin), {
+      query: (text: string, values?: unknown[]) =>
+        database.admin.query(
+          text.includes('"notes"')
+            ? text.replaceAll('force row level security', 'enable row level security')
+            : text,
+          values,
+        ),
+    })
+    const texts = [TABLE, 'create table others (id integer primary key)']
+    const files = (which === 'first' ? texts : texts.toReversed()).map((text, at) => ({
+      name: `test/000${at + 1}_table.sql`,
+      text,
+      digest: String(at),
+    }))
+    const applied = applyMigrations(lossy, { databaseName: 'test', schema, wall }, files)
+    expect(await refusalsOf(applied)).toEqual([
+      expect.objectContaining({ kind: 'tenant wall', object: 'notes' }),
+    ])
+    const tables = 'select from pg_tables where schemaname = $1'
+    expect((await database.admin.query(tables, [schema])).rowCount).toBe(0)
+  },
+)
 
 test("a schema whose rights are not the layout's is refused", async () => {
   const { schema, wall } = await database.place({ kind: 'rls' })

@@ -31,7 +31,8 @@ export type { LayoutRefusal, Wall } from './shape.ts'
 //   introspect   one query over the catalogs, whatever the migration did
 //   refuse       everything that is not known to be safe, all of it at once
 //   complete     the statements below, in one round trip
-//   introspect   again: nothing may be left to do or to refuse, or the transaction is not to be committed
+//   introspect   again, after the last migration of a transaction: nothing may be left to do or to refuse, or it is not to be
+//                committed
 //
 // State decides, not history: an object is new while quickscale_migrator owns it, complete when quickscale_owner
 // does, and what is complete is checked but never touched.
@@ -43,14 +44,15 @@ export type { LayoutRefusal, Wall } from './shape.ts'
  * a foreign key validated through a policy is validated against the visible rows only.
  *
  * @param client an administrator's connection in a transaction; `search_path` and role are as before when it returns
+ * @param options `unfinished`: it is called again in this transaction, and what it did is verified then
  * @throws QuickScaleError `LAYOUT_REFUSED` with every {@link LayoutRefusal} in `details.refusals`
  * @example await completeLayout(client, { schema: 'app', wall: { kind: 'rls' } })
  */
 export async function completeLayout(
   client: pg.ClientBase,
-  options: { schema: string; wall: Wall },
+  options: { schema: string; wall: Wall; unfinished?: boolean },
 ): Promise<void> {
-  const { schema, wall } = options
+  const { schema, wall, unfinished = false } = options
   await asMigrator(client, async () => {
     const shape = await introspectGrouped(client, schema, wall)
     const state = await introspectState(client, shape)
@@ -59,7 +61,7 @@ export async function completeLayout(
     if (statements.length === 0) return
     await ensureHelpers(client, helpersOf(shape, wall))
     await client.query(statements.join(';\n'))
-    await verify(client, schema, wall)
+    if (!unfinished) await verify(client, schema, wall)
   })
 }
 

@@ -44,7 +44,7 @@ export async function applyMigrations(
       const isNew = pending.length === files.length
       const batch = isNew ? pending : pending.slice(0, pending.findIndex(addsEnumValue) + 1 || pending.length)
       const recording = recordStatements(client, statements)
-      for (const file of batch) await applyOne(recording, target, file)
+      for (const file of batch) await applyOne(recording, target, file, file !== batch.at(-1))
       applied += batch.length
       return batch.length < pending.length
     })
@@ -92,8 +92,13 @@ async function findPending(
   return files.filter((file) => !applied.has(file.name))
 }
 
-async function applyOne(client: pg.ClientBase, target: MigrationTarget, file: MigrationFile): Promise<void> {
-  await runMigration(client, target, file)
+async function applyOne(
+  client: pg.ClientBase,
+  target: MigrationTarget,
+  file: MigrationFile,
+  unfinished: boolean,
+): Promise<void> {
+  await runMigration(client, target, file, unfinished)
   await client.query('insert into quickscale.migration (schema_name, name, digest) values ($1, $2, $3)', [
     target.schema,
     file.name,
@@ -101,11 +106,16 @@ async function applyOne(client: pg.ClientBase, target: MigrationTarget, file: Mi
   ])
 }
 
-/** Runs one migration in the caller's transaction and completes what it made, without recording it. */
+/**
+ * Runs one migration in the caller's transaction and completes what it made, without recording it.
+ *
+ * @param unfinished another one follows in the transaction: what the last one finds is what counts
+ */
 export async function runMigration(
   client: pg.ClientBase,
   target: MigrationTarget,
   file: MigrationFile,
+  unfinished: boolean,
 ): Promise<void> {
   try {
     assertRunsInTransaction(file.text)
@@ -116,7 +126,7 @@ export async function runMigration(
     )
     await client.query(text)
     await client.query('reset role; reset search_path')
-    await completeLayout(client, { schema, wall })
+    await completeLayout(client, { schema, wall, unfinished })
   } catch (cause) {
     if (cause instanceof QuickScaleError && cause.code === 'LAYOUT_REFUSED') throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)

@@ -73,7 +73,8 @@ async function describeFresh(
     `create schema ${quoteIdentifier(scratch.schema)} authorization quickscale_owner;
      grant usage, create on schema ${quoteIdentifier(scratch.schema)} to quickscale_migrator`,
   )
-  for (const file of files) if (applied.has(file.name)) await runMigration(client, scratch, file)
+  const present = files.filter(({ name }) => applied.has(name))
+  for (const file of present) await runMigration(client, scratch, file, file !== present.at(-1))
   return await describe(client, scratch)
 }
 
