@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createTenancy, type Strategy, type Tenancy, type TenancyConfig } from '@quickscale/tenancy'
+import type { Strategy, Tenancy, TenancyConfig } from '@quickscale/tenancy'
 import type { TenantTables } from '@quickscale/tenancy/fastify'
+import { openTestTenancy } from '@quickscale/tenancy/testing'
 import type { FastifyInstance } from 'fastify'
-import { dropInstallation } from '../../../../test/support/drop-installation.ts'
 import { type AppOptions, buildApp } from '../../src/app.ts'
 import { type Application, defineApplication } from '../../src/application.ts'
 import { createFileMailer, type LimitOptions } from '../../src/index.ts'
@@ -75,20 +75,20 @@ export async function installApplication(
     limits = unlimited,
   }: TestOptions = {},
 ): Promise<TestInstallation> {
-  const installation = `http_${randomBytes(4).toString('hex')}`
   const application = createTestApplication(
     { crm: {}, blog: {}, auth: { rateLimit: false, ...auth }, teams, billing },
     modules,
   )
-  const masterKey = randomBytes(32).toString('base64')
-  const outbox = join(tmpdir(), installation)
   const { migrations } = application
-  const config = { databaseUrl, installation, masterKey, migrations, plans: { ...plans, only: { strategy } } }
-  const tenancy = await createTenancy<TenantTables>({
-    ...config,
+  const given = { databaseUrl, migrations, plans: { ...plans, only: { strategy } } }
+  const opened = await openTestTenancy<TenantTables>({
+    ...given,
     seed: (tenant) => application.seed(tenant),
     connections: { perDatabase: 4, perSilo: 2 },
   })
+  const { tenancy } = opened
+  const config = { ...given, ...opened.config }
+  const outbox = join(tmpdir(), config.installation)
   await application.migrate(tenancy)
   for (const slug of tenants) await tenancy.tenants.create({ slug, name: slug, plan: 'only' })
   const options: AppOptions = {
@@ -123,8 +123,7 @@ export async function installApplication(
     },
     async remove() {
       await app.close()
-      await tenancy.close()
-      await dropInstallation(databaseUrl, installation)
+      await opened.close()
       await rm(outbox, { recursive: true, force: true })
     },
   }

@@ -24,6 +24,8 @@ export type TestTenancyConfig<DB = unknown> = Omit<
 /** A tenancy that is gone when it is closed. */
 export interface TestTenancy<DB = unknown> {
   readonly tenancy: Tenancy<DB>
+  /** With what it was opened with, all that another process needs to open it too. */
+  readonly config: { readonly installation: string; readonly masterKey: string }
   /** Ends its connections and drops its databases and login roles. */
   close(): Promise<void>
 }
@@ -63,7 +65,8 @@ export async function openTestTenancy<DB = unknown>(config: TestTenancyConfig<DB
       await cloneInstallation(client, administrator, template, installation)
     })
     const tenancy = await createTenancy<DB>({ ...whole, installation, masterKey })
-    return { tenancy, close: () => closeAndDrop(tenancy, administrator, installation) }
+    const close = () => closeAndDrop(tenancy, administrator, installation)
+    return { tenancy, config: { installation, masterKey }, close }
   } catch (error) {
     await drop(administrator, installation)
     await administrator.close()
