@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { quoteIdentifier, quoteQualified } from '../../identifiers.ts'
 import { layoutRefused } from '../refused.ts'
 import type { LayoutRefusal } from '../shape.ts'
-import { separateTable, withoutCollation, withoutType } from './keep-rows.ts'
+import { separateTable, withoutCollation, withoutExpressions, withoutType } from './keep-rows.ts'
 
 const inventory = readFileSync(new URL('../../../sql/layout/objects.sql', import.meta.url), 'utf8')
 
@@ -41,7 +41,9 @@ export async function dropRefused(
   const named = new Set(targets.map(({ target }) => target?.address))
   const dragged: LayoutRefusal[] = []
   let present = before
-  for (const { refusal, target } of targets) {
+  // A column cannot change its collation while another one holds rows of its table.
+  const ordered = [...targets].sort((a, b) => rankOf(a.target) - rankOf(b.target))
+  for (const { refusal, target } of ordered) {
     if (!target || !present.some(({ address }) => address === target.address)) continue
     await client.query(remedyStatement(schema, refusal, target))
     const left = await readObjects(client, schema)
@@ -52,6 +54,10 @@ export async function dropRefused(
     ...refusals,
     ...dragged.map(({ kind, object, reason, remedy }) => ({ kind, object, reason, remedy })),
   ]
+}
+
+function rankOf(target: PlaceObject | undefined): number {
+  return target?.kind === 'collation' ? 1 : 0
 }
 
 async function readObjects(client: pg.ClientBase, schema: string): Promise<PlaceObject[]> {
@@ -102,7 +108,8 @@ function remedyStatement(schema: string, refusal: LayoutRefusal, target: PlaceOb
   // It is a table of tenants then, which loses no row.
   if (kind === 'table' && refusal.kind === 'shared table') return `comment on table ${identity} is null`
   if (kind === 'table' && refusal.kind === 'rows') return `truncate ${identity} cascade`
-  if (relation === null || part === null) return `drop ${dropWords[kind] ?? kind} ${identity} cascade`
+  if (relation === null || part === null)
+    return `${withoutExpressions(addressOf(target))}; drop ${dropWords[kind] ?? kind} ${identity} cascade`
   const on = `alter table ${quoteQualified(schema, relation)}`
   switch (kind) {
     case 'table column':
@@ -117,6 +124,11 @@ function remedyStatement(schema: string, refusal: LayoutRefusal, target: PlaceOb
     default:
       return `drop ${kind} ${identity} cascade`
   }
+}
+
+function addressOf({ address }: PlaceObject): { catalog: number; object: number } {
+  const [catalog, object] = address.split(' ').map(Number)
+  return { catalog: catalog ?? 0, object: object ?? 0 }
 }
 
 /** What is gone beside the target, but for the parts of what is gone as a whole. */

@@ -50,11 +50,27 @@ export function withoutType(table: string, column: string): string {
     declare kept text;
     begin
       select case when format_type(type.oid, null) in ('oid', 'xid', 'cid', 'oid[]', 'xid[]', 'cid[]') then 'bigint' else 'text' end
-             || case when typcategory = 'A' then '[]' else '' end into kept
+             -- An oidvector is written without braces.
+             || case when typcategory = 'A' and typname <> 'oidvector' then '[]' else '' end into kept
         from pg_attribute join pg_type as type on type.oid = atttypid
        where attrelid = ${quotedTable}::regclass and attname = ${quotedColumn};
       execute format('alter table %1$s alter column %2$I type %3$s using %2$I::text::%3$s', ${quotedTable}, ${quotedColumn}, kept);
     exception when feature_not_supported or invalid_table_definition or datatype_mismatch or undefined_function or undefined_object then
       alter table ${table} drop column ${quoteIdentifier(column)} cascade;
+    end $$`
+}
+
+/** Stored columns that are generated with what is given up keep the values they have. */
+export function withoutExpressions(address: { readonly catalog: number; readonly object: number }): string {
+  return `do $$
+    declare made record;
+    begin
+      for made in select attrelid::regclass as relation, attname as name
+                    from pg_depend join pg_attrdef on classid = 'pg_attrdef'::regclass and pg_attrdef.oid = objid
+                    join pg_attribute on attrelid = adrelid and attnum = adnum
+                   where refclassid = ${address.catalog} and refobjid = ${address.object}
+                     and attgenerated = 's' and attinhcount = 0 loop
+        execute format('alter table %s alter column %I drop expression', made.relation, made.name);
+      end loop;
     end $$`
 }

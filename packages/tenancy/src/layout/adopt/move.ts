@@ -21,7 +21,8 @@ interface Movable {
   readonly kind: string
   /** Qualified and quoted, with argument types where there are some. */
   readonly identity: string
-  readonly name: string
+  /** Null for what PostgreSQL does not find by its name alone, as operators. */
+  readonly name: string | null
   readonly arguments: string | null
   readonly indexes: readonly string[]
   readonly sequences: readonly string[]
@@ -56,6 +57,7 @@ export async function moveObjects(
       ...object.sequences.map((name) => ({ kind: 'sequence', name, keyOf: asIs })),
       { kind: object.kind, name: object.name, keyOf: (name: string) => keyOf(object, name) },
     ].flatMap(({ kind, name, keyOf }) => {
+      if (name === null) return []
       const to = taken.claim(object.schema, name, keyOf)
       return to === name ? [] : [{ kind, schema: object.schema, name, to }]
     })
@@ -96,9 +98,10 @@ function schemaLength({ identity, schema }: Movable): number {
 }
 
 function renamedIdentity(object: Movable, newName: string): string {
-  const quoted = quoteIdentifier(object.name)
+  const name = object.name ?? ''
+  const quoted = quoteIdentifier(name)
   const start = schemaLength(object) + 1
-  const length = object.identity.startsWith(quoted, start) ? quoted.length : object.name.length
+  const length = object.identity.startsWith(quoted, start) ? quoted.length : name.length
   return `${object.identity.slice(0, start)}${quoteIdentifier(newName)}${object.identity.slice(start + length)}`
 }
 
