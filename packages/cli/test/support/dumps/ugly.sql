@@ -76,6 +76,8 @@ ALTER TABLE ONLY sales.event_2023 ADD CONSTRAINT event_2023_pkey PRIMARY KEY (id
 ALTER TABLE ONLY sales.event_2024 ADD CONSTRAINT event_2024_pkey PRIMARY KEY (id, at);
 CREATE INDEX person_search ON hr.person USING gin (search);
 CREATE INDEX person_lower ON hr.person USING btree (lower(first));
+CREATE UNIQUE INDEX person_whole ON hr.person USING btree (COALESCE(last, ''::text), id);
+CREATE INDEX person_number ON hr.person USING btree (((id)::text));
 CREATE INDEX person_trgm ON hr.person USING gin (last public.gin_trgm_ops);
 CREATE INDEX person_sad ON hr.person USING btree (last) WHERE (feeling = 'sad'::public.mood);
 CREATE INDEX event_data ON ONLY sales.event USING gin (data);
