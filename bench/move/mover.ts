@@ -9,7 +9,7 @@ export interface SeenMove {
   readonly startedAtMs: number
   /** When the copy was complete and changes began to be applied behind it. */
   readonly streamingAtMs: number
-  /** When the first marker had come through: everything that was written during the copy is applied. */
+  /** When everything that was written during the copy had been applied. */
   readonly caughtUpAtMs: number
   /** When the tenant lived at its new place. */
   readonly switchedAtMs: number
@@ -54,7 +54,7 @@ export class Mover {
       if (event.kind !== 'progress') continue
       if (event.state === 'streaming') {
         streamingAtMs ||= event.atMs
-        if (event.progress.lagMs !== undefined && caughtUpAtMs === 0) {
+        if (event.progress.catchUpMsLeft === 0 && caughtUpAtMs === 0) {
           caughtUpAtMs = event.atMs
           changesCaughtUp = event.progress.changesApplied ?? 0
         }

@@ -9,6 +9,7 @@ import { createTenancy, type Move, type Strategy, type Tenancy } from '@quicksca
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { dropInstallation } from '../../../test/support/drop-installation.ts'
+import { interruption } from '../src/moves/interruption.ts'
 import { createMoveProgress, formatProgress } from '../src/moves/progress.ts'
 import { type Outcome, runCommand } from './support/command.ts'
 
@@ -224,7 +225,7 @@ describe('quickscale move', () => {
         0,
         expect.stringContaining('nobody takes it up until'),
       ])
-      const resumed = JSON.parse((await move('resume', '--share', '1', '--json')).stdout)
+      const resumed = JSON.parse((await move('resume', '--json', '--share', '1')).stdout)
       expect(resumed).toMatchObject({ ok: true, moves: [{ id, state: 'active' }], failed: [] })
       expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: to })
       expect([await notesOf(slug), await addTag(slug)]).toEqual([5_000, 2])
@@ -241,8 +242,9 @@ describe('quickscale move', () => {
       const shown = await move('show', id)
       expect(shown.stdout).toContain(`quickscale move rollback ${slug}`)
       expect((await move('cancel', slug, '--json')).status).toBe(1)
-      const back = JSON.parse((await move('rollback', slug, '--share', '1', '--json')).stdout)
-      expect(back).toMatchObject({ ok: true, id, state: 'returned' })
+      const back = await move('rollback', slug, '--json', '--share', '1', '--watch')
+      expect(JSON.parse(back.stdout)).toMatchObject({ ok: true, id, state: 'returned' })
+      expect(back.stderr).toMatch(/^returning/m)
       expect(await tenancy.tenants.placement(slug)).toMatchObject({ strategy: slug })
       expect([await notesOf(slug), await addTag(slug)]).toEqual([5_000, 3])
     },
@@ -263,6 +265,9 @@ describe('quickscale move', () => {
     expect([done.status, done.stderr]).toEqual([0, ''])
     expect(await tenancy.tenants.get('rls')).toMatchObject({ plan: 'schema' })
     expect(await notesOf('rls')).toBe(5_000)
+    const { stdout: shown } = await move('show', 'rls')
+    expect(shown).toContain('Compared all rows of 2 tables, as they were at the switch: the same')
+    expect(shown).toMatch(/Removed \d+ rows of \S+; nothing of the tenant was found there afterwards/)
     const { moves } = JSON.parse((await move('list', '--tenant', 'rls', '--json')).stdout)
     expect(moves.map((each: Move) => each.state)).toEqual(['done', 'cancelled', 'returned'])
     expect(moves[1].id).toBe(id)
@@ -286,6 +291,19 @@ describe('the progress of a move', () => {
     expect(formatProgress({ state: 'streaming', progress })).toBe(
       'streaming · 4,000 rows copied · 12 changes applied · 3 ms behind',
     )
+    const behind = { rowsCopied: 4_000, changesApplied: 12, lagMs: 61_000, catchUpMsLeft: 9_100 }
+    expect(formatProgress({ state: 'streaming', progress: behind })).toBe(
+      'streaming · 4,000 rows copied · 12 changes applied · 2 min behind · 10 s left',
+    )
+  })
+
+  test.each([
+    ['streaming', /stays as it is.*\n.*resume goes on, quickscale move cancel a takes it back/],
+    ['switched', /can only go on: quickscale move resume\.\n(?!.*(rollback|cancel))/],
+    ['active', /quickscale move rollback a takes it back/],
+    ['purging', /resume goes on\.$/],
+  ] as const)('interrupted while it is %s: says what can be done then', (state, said) => {
+    expect(interruption({ id: 'a', state })).toMatch(said)
   })
 
   test('is one line on a terminal, one line a state elsewhere if it is wanted, and nothing otherwise', () => {

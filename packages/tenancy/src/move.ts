@@ -44,8 +44,10 @@ export interface MoveProgress {
   readonly rowsExpected?: number
   /** Changes that were applied behind the copy. */
   readonly changesApplied?: number
-  /** How long a marker takes from the source's log to the target. */
+  /** How far the target is behind: how long a marker takes from the source's log to it, and before that how old its last commit is. */
   readonly lagMs?: number
+  /** How long it will take to catch up with what was written during the copy, as far as can be told; 0 once that is done. */
+  readonly catchUpMsLeft?: number
   /** Cutovers that had to be given up, for example behind a transaction that did not end. */
   readonly cutoversFailed?: number
   /** How long the tenant's lock was held when it was switched. */

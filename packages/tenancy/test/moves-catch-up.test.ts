@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Strategy } from '../src/index.ts'
+import type { DriveOptions, MoveProgress, Strategy } from '../src/index.ts'
 import { limits } from '../src/limits.ts'
-import { restAfter } from '../src/moves/stream/pace.ts'
+import { Pace, restAfter } from '../src/moves/stream/pace.ts'
 import { TestInstallation } from './support/installation.ts'
 
 describe('a rest while a tenant is caught up with', () => {
@@ -48,6 +48,18 @@ describe('a rest while a tenant is caught up with', () => {
   })
 })
 
+test('how far behind a tenant is, and how long it will take, is told by the commits that were applied', async () => {
+  const pace = new Pace(1)
+  expect(pace.behind(100_000, 100_000)).toBeNull()
+  await pace.rest(performance.now() - 1_000, 40_000)
+  await pace.rest(performance.now(), 50_000)
+  const behind = pace.behind(95_000, 90_000)
+  expect(behind?.lagMs).toBe(45_000)
+  // Ten seconds of commits took one.
+  expect(behind?.msLeft).toBeGreaterThanOrEqual(4_000)
+  expect(pace.behind(51_000, 49_000)).toEqual({ lagMs: 1_000, msLeft: 0 })
+})
+
 const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
 
 describe.each(strategies)('a tenant that is moved from %s and writes a lot during the copy', (from) => {
@@ -63,21 +75,23 @@ describe.each(strategies)('a tenant that is moved from %s and writes a lot durin
   afterAll(() => installation?.close())
 
   /** Begins a move, and writes when the copy has: 40 transactions, and one that is larger than any piece. */
-  const moveWhileWriting = (signal?: AbortSignal) => {
+  const moveWhileWriting = ({ signal, onProgress }: Pick<DriveOptions, 'signal' | 'onProgress'> = {}) => {
     const { moves, tenant } = installation.tenancy
     const [copying, streaming] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    let applied = 0
+    const told: Parameters<Required<DriveOptions>['onProgress']>[0][] = []
     const moving = moves.start('one', {
       to,
       ...(signal !== undefined && { signal }),
-      onProgress: ({ state, progress }) => {
-        if (progress.rowsCopied !== undefined) copying.resolve()
-        if (state === 'streaming') streaming.resolve()
-        applied = progress.changesApplied ?? 0
+      onProgress: (move) => {
+        told.push(move)
+        if (move.progress.rowsCopied !== undefined) copying.resolve()
+        if (move.state === 'streaming') streaming.resolve()
+        onProgress?.(move)
       },
     })
     const write = async () => {
-      await copying.promise
+      // One that is refused copies nothing.
+      await Promise.race([copying.promise, moving])
       for (let count = 0; count < 40; count += 1) {
         await tenant('one').query(
           'insert into note (id, body) select 10000 + 10 * $1 + n, $2 from generate_series(1, 10) as n',
@@ -86,14 +100,18 @@ describe.each(strategies)('a tenant that is moved from %s and writes a lot durin
       }
       await tenant('one').query("update note set body = body || ' changed' where id <= 1000")
     }
-    return { moving, writing: write(), streaming: streaming.promise, applied: () => applied }
+    return { moving, writing: write(), streaming: streaming.promise, told }
   }
 
   test('is caught up with in small pieces, and has every row in the end', async () => {
-    const { moving, writing, applied } = moveWhileWriting()
+    const { moving, writing, told } = moveWhileWriting()
     await writing
     expect(await moving).toMatchObject({ state: 'active', progress: { audited: { differences: [] } } })
-    expect(applied()).toBeGreaterThanOrEqual(1_400)
+    const streaming = told.flatMap(({ state, progress }) => (state === 'streaming' ? [progress] : []))
+    expect(streaming.at(-1)?.changesApplied).toBeGreaterThanOrEqual(1_400)
+    expect(streaming.at(-1)).toMatchObject({ lagMs: expect.any(Number), catchUpMsLeft: 0 })
+    // The tenant lives there; that all rows are compared once more takes a while.
+    expect(told.find(({ state }) => state === 'switched')?.progress).not.toHaveProperty('audited')
     const { rows } = await installation.tenancy.tenant('one').query(
       `select count(*) filter (where id > 10000)::integer as written,
               count(*) filter (where body like '% changed')::integer as changed, count(*)::integer as all from note`,
@@ -109,7 +127,7 @@ describe.each(strategies)('a tenant that is moved from %s and writes a lot durin
     const { moves, tenant } = installation.tenancy
     await tenant('one').query('delete from note where id > 10000')
     const stopped = new AbortController()
-    const { moving, writing, streaming } = moveWhileWriting(stopped.signal)
+    const { moving, writing, streaming } = moveWhileWriting({ signal: stopped.signal })
     const ended = moving.catch((error: Error) => error.message)
     await streaming
     const { target } = await moves.get('one')
@@ -134,4 +152,62 @@ describe.each(strategies)('a tenant that is moved from %s and writes a lot durin
     const { rows } = await tenant('one').query('select count(*)::integer as count from note')
     expect(rows).toEqual([{ count: 3_400 }])
   })
+
+  test('goes on when a callback has failed while it was caught up with', async () => {
+    const { tenant } = installation.tenancy
+    await tenant('one').query('delete from note where id > 10000')
+    let failures = 0
+    const failOnce = ({ state, progress }: { state: string; progress: MoveProgress }) => {
+      if (state !== 'streaming' || progress.changesApplied === undefined || failures > 0) return
+      failures += 1
+      throw new Error('told in vain')
+    }
+    const { moving, writing } = moveWhileWriting({ onProgress: failOnce })
+    await writing
+    expect(await moving).toMatchObject({ state: 'active', progress: { audited: { differences: [] } } })
+    expect(failures).toBe(1)
+    expect((await installation.tenancy.moves.rollback('one')).state).toBe('returned')
+  })
+
+  test('is left where it is at whatever moment that is asked for, though its target does not answer', async () => {
+    const { moves, tenant } = installation.tenancy
+    await expect(
+      moves.start('one', {
+        to,
+        signal: stopAt('streaming', (stop) => stop()),
+        onProgress: (move) => stopping?.(move.state),
+      }),
+    ).rejects.toThrow('that is enough')
+    const { target } = await moves.get('one')
+    await tenant('one').query("update note set body = 'behind a lock' where id = 1")
+    const blocker = await installation.connectTo(target.database)
+    try {
+      await blocker.query('begin')
+      await blocker.query(`select from ${target.schema}.note where id = 1 for update`)
+      const report = await moves.resume({
+        signal: stopAt('streaming', (stop) => setImmediate(stop)),
+        onProgress: (move) => stopping?.(move.state),
+      })
+      expect(report.failed).toMatchObject([{ error: { message: 'that is enough' } }])
+    } finally {
+      await blocker.end()
+    }
+    // Who has had enough before its turn comes leaves it to whoever works on it.
+    const { stoppedAt } = await moves.get('one')
+    const late = await moves.resume({ signal: AbortSignal.abort(new Error('too late')) })
+    expect(late.failed).toMatchObject([{ error: { message: 'too late' } }])
+    expect((await moves.get('one')).stoppedAt).toEqual(stoppedAt)
+    expect((await moves.cancel('one')).state).toBe('cancelled')
+  })
+
+  let stopping: ((state: string) => void) | undefined
+  const stopAt = (at: string, when: (stop: () => void) => void): AbortSignal => {
+    const stopped = new AbortController()
+    stopping = (state) => {
+      if (state !== at) return
+      stopping = undefined
+      when(() => stopped.abort(new Error('that is enough')))
+    }
+    return stopped.signal
+  }
 })

@@ -6,7 +6,7 @@ import { list, outcomeOf, resume, type StartFlags, show, start, verify } from '.
 
 /** Adds `quickscale move` and what is below it; `end` is told the exit code. */
 export function addMoveCommand(program: Command, end: (exitCode: number) => void): void {
-  const move = common(program.command('move'))
+  const move = working(program.command('move'))
     .summary('move a tenant to another isolation, database or server while it works')
     .description(
       'Moves a tenant while it works, and ends when it lives at its destination. Its statements wait for some ' +
@@ -20,9 +20,7 @@ export function addMoveCommand(program: Command, end: (exitCode: number) => void
       'a server of the configuration; default: the least loaded that the rules allow',
     )
     .option('--rollback-window <time>', 'how long the way back stays open: 90s, 30m, 1h, 2d, 0', parseWindow)
-    .option('--share <part>', shareHelp, parseShare)
     .option('--dry-run', 'only say what it would do, and what is in its way')
-    .option('--watch', 'progress on standard error also where that is no terminal')
     .enablePositionalOptions()
     .addHelpText('after', startHelp)
     .action(async (tenant: string, flags: StartFlags, command: Command) => {
@@ -34,8 +32,6 @@ export function addMoveCommand(program: Command, end: (exitCode: number) => void
   addListing(move, end)
   addRequests(move, end)
 }
-
-const shareHelp = 'part of the time that copy and removal use, up to 1; less disturbs less'
 
 const startHelp = `
 Ctrl-C stops the work where it is: quickscale move resume goes on with it. Whoever is to finish moves whose
@@ -51,6 +47,13 @@ function common(command: Command): Command {
   return command
     .option('--json', 'one JSON object on standard output')
     .option('--config <directory>', 'where quickscale.config.ts is', '.')
+}
+
+/** What moves a tenant, or removes what is left of a move. */
+function working(command: Command): Command {
+  return common(command)
+    .option('--share <part>', 'part of the time that it uses, up to 1; less disturbs less', parseShare)
+    .option('--watch', 'progress on standard error also where that is no terminal')
 }
 
 function addListing(move: Command, end: (exitCode: number) => void): void {
@@ -84,13 +87,12 @@ const requests = {
 
 function addRequests(move: Command, end: (exitCode: number) => void): void {
   for (const request of ['cancel', 'rollback', 'finish', 'abandon'] as const) {
-    const command = common(move.command(request))
+    const command = (request === 'abandon' ? common : working)(move.command(request))
     if (request === 'finish') {
       command.option('--accept-differences', 'even if both places differed at the switch')
     }
     command
       .summary(requests[request])
-      .option('--share <part>', shareHelp, parseShare)
       .description(`Asks for it and does it, also when another process has the move: ${requests[request]}.`)
       .argument('<move>', 'id of a move, or a tenant')
       .action(async (key: string, flags: MoveFlags & Pick<DriveOptions, 'acceptDifferences'>) => {
@@ -112,10 +114,9 @@ function addRequests(move: Command, end: (exitCode: number) => void): void {
     .action(async (key: string, flags: MoveFlags) => {
       end(await withMoves(flags, (session) => verify(session, key)))
     })
-  common(move.command('resume'))
+  working(move.command('resume'))
     .summary('go on with what was interrupted, and finish moves whose way back is over')
     .description('Goes on with every move that was interrupted, and finishes those whose way back is over.')
-    .option('--share <part>', shareHelp, parseShare)
     .action(async (flags: MoveFlags) => {
       end(await withMoves(flags, resume))
     })

@@ -28,6 +28,7 @@ export function formatMove(move: Move, slug: string): string {
     `State   ${formatProgress(move)}`,
     `Begun   ${formatTime(move.createdAt)}`,
     ...(move.switchedAt === null ? [] : [`Switched ${formatTime(move.switchedAt)}${lockOf(move)}`]),
+    ...auditOf(move),
     ...(move.finishedAt === null ? [] : [`Finished ${formatTime(move.finishedAt)}`]),
     ...(move.request === null ? [] : [`Asked to ${move.request}`]),
     ...(move.failure === null ? [] : [`It failed: ${move.failure}`]),
@@ -51,11 +52,28 @@ function attemptsOf({ stoppedAt, attempts, attemptsLeft, retryAt, finishedAt, st
   return [retryAt === null ? tried : `${tried}; again, should it need to be, from ${formatTime(retryAt)}`]
 }
 
+/** What was proved of it: that both places were the same at the switch, and that nothing is left of the one that went. */
+function auditOf({ progress: { audited, removed } }: Move): string[] {
+  const differences = audited?.differences ?? []
+  return [
+    ...(audited === undefined || differences.length > 0
+      ? []
+      : [`Compared all rows of ${count(audited.tables, 'table')}, as they were at the switch: the same`]),
+    ...differences.map((difference) => `Compared as of the switch, not the same: ${difference}`),
+    ...(removed === undefined
+      ? []
+      : [`Removed ${removed}; nothing of the tenant was found there afterwards`]),
+  ]
+}
+
 function lockOf({ progress }: Move): string {
   return progress.lockedMs === undefined ? '' : `, the tenant was locked for ${progress.lockedMs} ms`
 }
 
-function nextSteps({ state, rollbackUntil }: Move, slug: string): string[] {
+function nextSteps({ state, rollbackUntil, stoppedAt }: Move, slug: string): string[] {
+  if (state === 'switched' && stoppedAt !== null) {
+    return ['', 'It can only go on: quickscale move resume, unless somebody watches moves.']
+  }
   if (state === 'active' && rollbackUntil !== null) {
     return [
       '',

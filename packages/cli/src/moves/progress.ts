@@ -36,8 +36,8 @@ export function createMoveProgress(stream: ProgressStream, evenWithoutTerminal: 
 
 /** Phase, rows of those expected, bytes, rate, lag, time left: as far as they are known. */
 export function formatProgress({ state, progress }: Pick<Move, 'state' | 'progress'>): string {
-  const { rowsCopied, rowsExpected, bytesCopied, rowsPerSecond, changesApplied, lagMs, cutoversFailed } =
-    progress
+  const { rowsCopied, rowsExpected, bytesCopied, rowsPerSecond } = progress
+  const { changesApplied, lagMs, catchUpMsLeft, cutoversFailed } = progress
   const known = (value: number | undefined, text: (value: number) => string) =>
     value === undefined ? [] : [text(value)]
   const copied = known(rowsCopied ?? (rowsExpected === undefined ? undefined : 0), (rows) =>
@@ -56,7 +56,8 @@ export function formatProgress({ state, progress }: Pick<Move, 'state' | 'progre
       : [
           ...known(rowsCopied, (rows) => `${format(rows)} rows copied`),
           ...known(changesApplied, (changes) => `${format(changes)} changes applied`),
-          ...known(lagMs, (ms) => `${format(ms)} ms behind`),
+          ...known(lagMs, (ms) => `${ms < 10_000 ? `${format(ms)} ms` : formatSeconds(ms / 1_000)} behind`),
+          ...known(catchUpMsLeft || undefined, (ms) => `${formatSeconds(Math.ceil(ms / 1_000))} left`),
           ...known(cutoversFailed || undefined, (times) => `switch put off ${format(times)} times`),
         ]
   return [state, ...parts].join(' · ')

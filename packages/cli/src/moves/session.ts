@@ -1,6 +1,7 @@
 import { createTenancy, type DriveOptions, loadConfig, type Move, type Tenancy } from '@quickscale/tenancy'
 import { exitCodes } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
+import { interruption } from './interruption.ts'
 import { createMoveProgress, type ProgressStream } from './progress.ts'
 
 /** What every command about moves takes. */
@@ -46,9 +47,9 @@ export async function withMoves(
   const onSignal = () => abort.abort()
   for (const signal of signals) process.on(signal, onSignal)
   const progress = createMoveProgress(process.stderr as ProgressStream, watch)
-  let last: Pick<Move, 'id' | 'state'> | null = null
+  const seen: { last: Pick<Move, 'id' | 'state'> | null } = { last: null }
   const show = (move: Pick<Move, 'id' | 'state' | 'progress'>) => {
-    last = move
+    seen.last = move
     progress.show(move)
   }
   try {
@@ -58,20 +59,24 @@ export async function withMoves(
       const outcome = await work({
         tenancy,
         signal,
-        drive: { signal, onProgress: show, ...(share === undefined ? {} : { copyShare: share }) },
+        drive: { signal, onProgress: show, ...(share !== undefined && { copyShare: share }) },
         show,
         draw: progress.draw,
       })
       progress.end()
       process.stdout.write(`${json ? JSON.stringify(outcome.json) : outcome.text}\n`)
       return outcome.exitCode
+    } catch (error) {
+      // A step that was told to stop may have switched the tenant on the way.
+      if (abort.signal.aborted && seen.last !== null) seen.last = await tenancy.moves.get(seen.last.id)
+      throw error
     } finally {
       await tenancy.close()
     }
   } catch (error) {
     progress.end()
     if (!abort.signal.aborted) return explain(error, json)
-    console.error(whenInterrupted ?? interruption(last))
+    console.error(whenInterrupted ?? interruption(seen.last))
     return exitCodes.interrupted
   } finally {
     // A terminal and npm may both deliver the same Ctrl-C: the second one must not kill what the first one is stopping.
@@ -80,18 +85,3 @@ export async function withMoves(
 }
 
 const signals = ['SIGINT', 'SIGTERM'] as const
-
-/** What becomes of a move whose process ends. */
-function interruption(move: Pick<Move, 'id' | 'state'> | null): string {
-  if (move === null) return 'Interrupted; quickscale move list says what is under way.'
-  const back = takenBackBy(move)
-  return [
-    `Interrupted. Move ${move.id} stays as it is (${move.state}); the tenant works on.`,
-    `quickscale move resume goes on${back === null ? '.' : `, quickscale move ${back} ${move.id} takes it back.`}`,
-  ].join('\n')
-}
-
-function takenBackBy({ state }: Pick<Move, 'state'>): 'cancel' | 'rollback' | null {
-  if (state === 'planned' || state === 'copying' || state === 'streaming') return 'cancel'
-  return state === 'switched' || state === 'active' ? 'rollback' : null
-}

@@ -19,10 +19,7 @@ export async function crossWhenReady(
   const { follower, here } = crossing
   let [rehearsals, followUps, failed] = [0, 0, 0]
   let proven = false
-  await follower.catchUp(here, {
-    signal: reporter.signal,
-    onApplied: () => reporter.tell({ changesApplied: follower.applied }),
-  })
+  await catchUp(crossing, reporter)
   for (;;) {
     reporter.signal.throwIfAborted()
     const lagMs = await follower.reachNow(here)
@@ -73,6 +70,22 @@ export async function crossWhenReady(
       await renewLocker(sessions, crossing)
     }
   }
+}
+
+/** With what the tenant wrote before. */
+async function catchUp({ follower, here }: Crossing, reporter: Reporter): Promise<void> {
+  await follower.catchUp(here, {
+    signal: reporter.signal,
+    onBehind: (behind) => {
+      const { lagMs, msLeft } = behind ?? {}
+      reporter.tell({
+        changesApplied: follower.applied,
+        ...(lagMs !== undefined && { lagMs: Math.round(lagMs) }),
+        ...(msLeft !== undefined && { catchUpMsLeft: Math.ceil(msLeft) }),
+      })
+    },
+  })
+  reporter.tell({ changesApplied: follower.applied, catchUpMsLeft: 0 })
 }
 
 function stalled(held: HeldMove, reason: string): QuickScaleError {

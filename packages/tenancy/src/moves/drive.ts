@@ -167,12 +167,7 @@ async function runStep(workshop: Workshop, held: HeldMove, step: Step, options: 
   const tell = (state: MoveState, progress: MoveProgress) =>
     options.onProgress?.({ id: held.id, state, progress })
   tell(held.state, held.progress)
-  // Whatever is done of a planned move is done of its copy.
-  const state = held.state === 'planned' ? 'copying' : held.state
-  const reporter = new Reporter(workshop, held, {
-    signal: options.signal ?? null,
-    onProgress: (progress) => tell(state, progress),
-  })
+  const reporter = new Reporter(workshop, held, { signal: options.signal ?? null, onProgress: tell })
   try {
     reporter.signal.throwIfAborted()
     await evict(workshop, held)

@@ -190,7 +190,12 @@ async function resumeMoves(workshop: Workshop, turns: Turns, options: DriveOptio
   const report = { moves: [] as Move[], failed: [] as { move: string; error: unknown }[] }
   const work = async ({ id }: Move) => {
     try {
-      report.moves.push(await turns(() => driveMove(workshop, id, options)))
+      const drive = () => {
+        // Whoever works on it is not shut out by somebody who has had enough meanwhile.
+        options.signal?.throwIfAborted()
+        return driveMove(workshop, id, options)
+      }
+      report.moves.push(await turns(drive))
     } catch (error) {
       report.failed.push({ move: id, error })
     }

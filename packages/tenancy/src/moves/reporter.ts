@@ -1,6 +1,6 @@
 import { type HeldMove, recordMove, requestOfMove } from '../catalog/moves.ts'
 import { limits } from '../limits.ts'
-import { isBeforeSwitch, type MoveProgress } from '../move.ts'
+import { isBeforeSwitch, type MoveProgress, type MoveState } from '../move.ts'
 import type { Workshop } from '../strategies/strategy.ts'
 
 /** Somebody has asked for the move to be taken back. */
@@ -10,9 +10,10 @@ export class CancelRequested extends Error {}
 export class Reporter {
   readonly #db: Workshop['catalog']['db']
   readonly #held: HeldMove
-  readonly #onProgress: (progress: MoveProgress) => void
+  readonly #onProgress: (state: MoveState, progress: MoveProgress) => void
   readonly #stopping = new AbortController()
   readonly #timer: NodeJS.Timeout
+  #state: MoveState
   #progress: MoveProgress
   #unwritten: MoveProgress | null = null
   #writing: Promise<void> = Promise.resolve()
@@ -20,10 +21,18 @@ export class Reporter {
   constructor(
     { catalog }: Workshop,
     held: HeldMove,
-    { signal, onProgress }: { signal: AbortSignal | null; onProgress: (progress: MoveProgress) => void },
+    {
+      signal,
+      onProgress,
+    }: {
+      signal: AbortSignal | null
+      onProgress: (state: MoveState, progress: MoveProgress) => void
+    },
   ) {
     this.#db = catalog.db
     this.#held = held
+    // Whatever is done of a planned move is done of its copy.
+    this.#state = held.state === 'planned' ? 'copying' : held.state
     this.#progress = held.progress
     this.#onProgress = onProgress
     if (signal?.aborted) this.#stopping.abort(signal.reason)
@@ -43,7 +52,13 @@ export class Reporter {
   tell(progress: MoveProgress): void {
     this.#progress = { ...this.#progress, ...progress }
     this.#unwritten = this.#progress
-    this.#onProgress(this.#progress)
+    this.#onProgress(this.#state, this.#progress)
+  }
+
+  /** The tenant lives at its new place; what the step has left to do may take a while. */
+  tellSwitched(): void {
+    this.#state = 'switched'
+    this.#onProgress(this.#state, this.#progress)
   }
 
   get progress(): MoveProgress {

@@ -136,6 +136,7 @@ export class Sessions {
   readonly #holder: Holder
   readonly #clients: pg.Client[] = []
   readonly #closing: (() => Promise<void>)[] = []
+  #closed: Promise<void> | null = null
 
   constructor(workshop: Pick<Workshop, 'servers' | 'catalog'>, holder: Holder) {
     this.#workshop = workshop
@@ -148,6 +149,7 @@ export class Sessions {
   }
 
   async #connect(config: pg.ClientConfig): Promise<pg.Client> {
+    if (this.#closed !== null) throw new Error('the work that this connection is for has ended')
     const client = new pg.Client(config)
     // A lost connection is reported by the query on it; an 'error' that nobody listens to ends Node.
     client.on('error', () => lost.add(client))
@@ -172,8 +174,13 @@ export class Sessions {
     this.#closing.push(close)
   }
 
-  /** Ends all of them, in the middle of their work if need be. */
-  async close(): Promise<void> {
+  /** Ends all of them, in the middle of their work if need be. Repeatable: the next time what was begun meanwhile ends too. */
+  close(): Promise<void> {
+    this.#closed = Promise.allSettled([this.#closed]).then(() => this.#close())
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     for (const close of this.#closing.splice(0)) await close()
     await Promise.all(this.#clients.splice(0).map((client) => endNow(client)))
   }
@@ -197,10 +204,12 @@ export async function withSessions<T>(
   work: (sessions: Sessions) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
+  signal?.throwIfAborted()
   const sessions = new Sessions(workshop, holder)
   let timer: NodeJS.Timeout | undefined
   const endSoon = () => {
-    timer = setTimeout(() => void sessions.close(), limits.terminationWaitMs)
+    // Whoever has stopped the work is told his own reason.
+    timer = setTimeout(() => sessions.close().catch(() => undefined), limits.terminationWaitMs)
   }
   signal?.addEventListener('abort', endSoon, { once: true })
   try {

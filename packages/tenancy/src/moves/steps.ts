@@ -82,7 +82,7 @@ export async function copyStep(work: StepWork): Promise<void> {
 
 /** `streaming`: follows, proves, and switches. */
 export async function switchStep(work: StepWork): Promise<void> {
-  const { workshop, held, sessions } = work
+  const { workshop, held, sessions, reporter } = work
   const [source, target] = [endOf(held, 'source'), endOf(held, 'target')]
   const here = await sessions.open(source.place.database, 'look')
   if (!(await isSlotUsable(here, streamNames(held.id, 'source').slot))) {
@@ -99,6 +99,7 @@ export async function switchStep(work: StepWork): Promise<void> {
     await decideOpening(crossing.locker, held)
     await openArrival(crossing.there, held, target, held.epoch + 1, state)
     await pointHere(workshop, held, target, held.epoch + 1)
+    reporter.tellSwitched()
   })
   await crossing.follower.stop()
   await recordMove(workshop.catalog.db, held, { state: 'switched', switched: true, failure: null })

@@ -8,7 +8,7 @@ import { type End, writeEnd } from '../end.ts'
 import type { MovedTable } from '../tables.ts'
 import { applyFates } from './apply.ts'
 import { Changes } from './changes.ts'
-import { Pace } from './pace.ts'
+import { type Behind, Pace } from './pace.ts'
 import { MARKER_PREFIX, type Message } from './pgoutput.ts'
 import { type StreamSource, type Subscription, subscribe } from './subscription.ts'
 import { Touched } from './touched.ts'
@@ -78,7 +78,7 @@ export class Follower {
     this.#tables = tables
     this.#byName = new Map(tables.map((table) => [table.name, table]))
     this.#client = client
-    this.#pace = share < 1 ? new Pace(share) : null
+    this.#pace = new Pace(share)
   }
 
   /** Changes of rows that have been applied. */
@@ -104,24 +104,28 @@ export class Follower {
    *
    * @param emitter see {@link reachNow}
    * @param options.signal ends the waiting
-   * @param options.onApplied called now and then while it lasts
+   * @param options.onBehind called now and then while it lasts; what it throws ends the waiting
    */
   async catchUp(
     emitter: pg.ClientBase,
-    { signal, onApplied }: { readonly signal: AbortSignal | undefined; onApplied?(): void },
+    {
+      signal,
+      onBehind,
+    }: { readonly signal: AbortSignal | undefined; onBehind?(behind: Behind | null): void },
   ): Promise<void> {
     const marker = this.expectMarker()
-    const telling = setInterval(() => onApplied?.(), limits.moveProgressMs)
-    const abandon = () => marker.abandon()
-    signal?.addEventListener('abort', abandon, { once: true })
-    try {
-      await emitter.query(marker.statement)
-      await marker.reached
-    } finally {
-      signal?.removeEventListener('abort', abandon)
-      clearInterval(telling)
-      this.#pace = null
+    // As the stream counts: from the year 2000.
+    const { rows } = await emitter.query<{ ms: number }>(
+      "select extract(epoch from clock_timestamp() - timestamptz '2000-01-01 00:00+00')::float8 * 1000 as ms",
+    )
+    const [untilMs, askedAt] = [rows[0]?.ms ?? 0, performance.now()]
+    await emitter.query(marker.statement)
+    const reached = marker.reached.then(() => true)
+    const waited = () => sleep(limits.moveProgressMs, false, { signal, ref: false })
+    while (!(await Promise.race([reached, waited()]))) {
+      onBehind?.(this.#pace?.behind(untilMs + performance.now() - askedAt, untilMs) ?? null)
     }
+    this.#pace = null
   }
 
   /**
@@ -260,17 +264,23 @@ export class Follower {
   }
 
   #run(): void {
-    if (this.#running) return
-    this.#running = true
-    this.#work()
-      .catch((error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))))
-      .finally(() => {
-        this.#running = false
-        this.#release()
-      })
+    if (!this.#running) void this.#work()
   }
 
   async #work(): Promise<void> {
+    this.#running = true
+    try {
+      await this.#workOff()
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)))
+    } finally {
+      // At once: what is queued from now on is begun by whoever queues it.
+      this.#running = false
+      this.#release()
+    }
+  }
+
+  async #workOff(): Promise<void> {
     for (let step = this.#steps.shift(); step !== undefined; step = this.#steps.shift()) {
       if (this.#failure !== null) return
       if (step.kind === 'marker') await this.#arrive(step.content)

@@ -23,16 +23,38 @@ export function restAfter(share: number, { workedMs, elapsedMs, spanMs }: Caught
   return Math.max(0, Math.min(workedMs * (1 / share - 1), credit, limits.catchUpRestMs))
 }
 
+/** How far it is, in milliseconds. */
+export interface Behind {
+  /** How old the last commit is that was applied. */
+  readonly lagMs: number
+  readonly msLeft: number
+}
+
 /** Lets a follower catch up with what was written during a copy in small pieces, and rest between them. */
 export class Pace {
   readonly #share: number
   #startedAt: number | null = null
   #firstCommitAtMs: number | null = null
   #spanMs = 0
-  #isLate = false
+  #isLate: boolean
 
+  /** @param share 0 to 1: part of the time that is used; there are no rests, and no small pieces, with all of it */
   constructor(share: number) {
     this.#share = share
+    this.#isLate = share === 1
+  }
+
+  /**
+   * @param nowMs by the clock of the server that the commits were made on
+   * @param untilMs by the same: what was committed until then is caught up with
+   * @returns null before a commit has been applied, and as long as one has not to be estimated by
+   */
+  behind(nowMs: number, untilMs: number): Behind | null {
+    if (this.#startedAt === null || this.#firstCommitAtMs === null || this.#spanMs <= 0) return null
+    const lastMs = this.#firstCommitAtMs + this.#spanMs
+    const tookMs = performance.now() - this.#startedAt
+    const msLeft = (Math.max(0, untilMs - lastMs) / this.#spanMs) * tookMs
+    return { lagMs: Math.max(0, nowMs - lastMs), msLeft }
   }
 
   /** Changes of a piece. Small ones cost more in all: whoever is late has no use for them. */
