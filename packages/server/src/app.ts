@@ -11,12 +11,14 @@ import { createCursorCodec } from './http/cursor.ts'
 import { tagAnswers } from './http/etag.ts'
 import { createGate } from './http/gate.ts'
 import { healthRoutes, refuseUnderPressure } from './http/health.ts'
+import { readRequests } from './http/incoming.ts'
 import { mountRoutes } from './http/mount.ts'
 import { documentRoutes } from './http/openapi.ts'
 import { type ConstraintMeanings, sendProblem } from './http/problem.ts'
 import { ProblemError } from './http/problem-error.ts'
 import { createResolution, type ResolutionOptions } from './http/resolution.ts'
 import { secureAnswers } from './http/security.ts'
+import { answerUnreadable, watchAnswers } from './http/unreadable.ts'
 import { watchImpersonation } from './http/watched.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { Worker, type WorkerOptions, type WorkerSurroundings } from './jobs/worker.ts'
@@ -80,6 +82,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const constraints = application.modules.map((module) => module.constraints)
   const app = createServer(options, Object.assign({}, ...constraints))
   await secureAnswers(app, { origins })
+  readRequests(app)
+  watchAnswers(app)
   await refuseUnderPressure(app, options.eventLoopDelayMsMax)
   tagAnswers(app)
   await documentRoutes(app)
@@ -158,6 +162,7 @@ function createServices(app: FastifyInstance, options: AppOptions, jobs: Jobs): 
     log: app.log,
     platformLog: createPlatformLog(tenancy),
     beforeDeletion: [],
+    onDeletion: [],
     beforeAdding: [],
     ...createQuotas(app),
     closing: closing.signal,
@@ -199,18 +204,18 @@ function createServer({ logger, trustProxy }: AppOptions, meanings: ConstraintMe
     bodyLimit: limits.bodyBytesMax,
     ...(trustProxy !== undefined && { trustProxy: [trustProxy].flat() }),
     forceCloseConnections: 'idle',
+    http: { requireHostHeader: false },
+    requestTimeout: limits.requestMs,
+    clientErrorHandler: answerUnreadable,
     genReqId: () => randomUUID(),
     // For requests that never reach a route: no hook has run for them.
     frameworkErrors: (error, request, reply) => {
+      reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
       sendProblem(error, request, reply, meanings)
     },
   })
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
-  app.removeContentTypeParser('text/plain')
-  app.addContentTypeParser(/^image\/(jpeg|png|webp|gif)$/, { parseAs: 'buffer' }, (_request, body, done) =>
-    done(null, body),
-  )
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, meanings))
   app.setNotFoundHandler((request) => {
     throw new ProblemError(404, 'ROUTE_UNKNOWN', `There is no ${request.method} at this address`)

@@ -1,6 +1,8 @@
 /** Every bound of the application in one place; units are in the names. */
 export const limits = {
   bodyBytesMax: 1024 * 1024,
+  /** How long a request may take to come, from its first byte to its last. */
+  requestMs: 120_000,
   /** A picture that is uploaded. */
   pictureBytesMax: 8 * 1024 * 1024,
   picturePixelsMax: 50_000_000,
@@ -70,7 +72,8 @@ export const limits = {
   dnsMs: 2_000,
   hostCacheMs: 30_000,
   hostsCached: 10_000,
-  /** Account deletions that one start goes on with. */
+  /** How often accounts are looked for whose deletion or change was interrupted, and how many one look goes on with. */
+  accountsResumedMs: 60_000,
   deletionsResumedMax: 1_000,
   /** How often subscriptions that are due are looked for though nobody asked, and how many are settled at the same time. */
   settlementIntervalMs: 30_000,

@@ -80,7 +80,8 @@ describe('the server', () => {
   it('says that it runs, and that it is not ready where nothing is installed', async () => {
     const down = await build({ application: defineApplication({ modules: { crm: {} } }) })
     expect((await send(down, { url: '/livez' })).body).toEqual({ status: 'ok' })
-    expect((await send(down, { url: '/readyz' })).status).toBe(500)
+    const { status, body } = await send(down, { url: '/readyz' })
+    expect([status, body.code]).toEqual([503, 'NOT_READY'])
   })
 
   it('names each request, and sends headers that keep browsers from mischief', async () => {
@@ -111,6 +112,10 @@ describe('the server', () => {
       'https://app.example',
       undefined,
     ])
+    // What is kept for one origin is not for another.
+    const { vary } = (await send(built, { url: '/livez', headers: { origin: 'https://app.example' } }))
+      .headers
+    expect(String(vary).split(', ')).toEqual(expect.arrayContaining(['Origin', 'authorization', 'cookie']))
   })
 
   it('writes neither secrets nor query strings into its log', async () => {

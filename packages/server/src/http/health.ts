@@ -21,7 +21,11 @@ export function healthRoutes(app: FastifyInstance, { check }: HealthOptions): re
   })
   const ready = async () => {
     if (closing) throw new ProblemError(503, 'CLOSING', 'This process is about to end')
-    await within(limits.readinessMs, check())
+    await within(limits.readinessMs, check()).catch((error: unknown) => {
+      if (error instanceof ProblemError) throw error
+      app.log.warn({ err: error }, 'not ready')
+      throw new ProblemError(503, 'NOT_READY', 'The catalog cannot be read')
+    })
     return { status: 'ok' as const }
   }
   const route = { method: 'GET', access: 'anyone', rate: 'free', answers: { 200: liveness } } as const

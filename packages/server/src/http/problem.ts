@@ -22,6 +22,7 @@ const titles: Readonly<Record<number, string>> = {
   402: 'Payment Required',
   403: 'Forbidden',
   404: 'Not Found',
+  408: 'Request Timeout',
   409: 'Conflict',
   410: 'Gone',
   412: 'Precondition Failed',
@@ -31,6 +32,7 @@ const titles: Readonly<Record<number, string>> = {
   421: 'Misdirected Request',
   422: 'Unprocessable Content',
   429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
 }
@@ -60,14 +62,19 @@ export function sendProblem(
   if (description.status === 401) reply.header('www-authenticate', 'Bearer')
   const soon = description.status === 503 || description.status === 429
   if (soon && !reply.hasHeader('retry-after')) reply.header('retry-after', '1')
-  const body: Problem = {
+  const body = describeProblem(description, request.id)
+  // Serialized here: an answer to an error must not depend on the schemas of the route that failed.
+  return reply.status(body.status).type('application/problem+json').serializer(JSON.stringify).send(body)
+}
+
+/** @param id of the request */
+export function describeProblem(description: Description, id: string): Problem {
+  return {
     type: `urn:quickscale:problem:${description.code.toLowerCase().replaceAll('_', '-')}`,
     title: titles[description.status] ?? 'Internal Server Error',
     ...description,
-    instance: `urn:uuid:${request.id}`,
+    instance: `urn:uuid:${id}`,
   }
-  // Serialized here: an answer to an error must not depend on the schemas of the route that failed.
-  return reply.status(body.status).type('application/problem+json').serializer(JSON.stringify).send(body)
 }
 
 function describe(error: unknown, request: FastifyRequest, meanings: ConstraintMeanings): Description | null {

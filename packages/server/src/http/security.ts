@@ -38,9 +38,13 @@ export async function secureAnswers(
   app.addHook('onRequest', (request, reply, next) => {
     reply.headers({
       'cache-control': 'private, no-cache',
-      vary: 'authorization, cookie',
       'x-request-id': request.id,
     })
+    // After what CORS has put there.
+    reply.header(
+      'vary',
+      [reply.getHeader('vary') ?? [], 'authorization', 'cookie', 'x-tenant'].flat().join(', '),
+    )
     // The reference is a page with scripts of its own.
     if (request.url.startsWith('/reference')) {
       reply.header(

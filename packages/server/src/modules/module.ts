@@ -38,6 +38,8 @@ export interface Services {
   readonly platformLog: PlatformLog
   /** Asked before a user deletes their account; each may throw a refusal. */
   readonly beforeDeletion: ((userId: string) => Promise<void>)[]
+  /** Has each module forget a person whose account goes, wherever it knows them beside the members; repeatable. */
+  readonly onDeletion: ((person: { readonly id: string; readonly email: string }) => Promise<void>)[]
   /** Asked before a tenant gets more of what a gauge counts; each may throw a refusal. */
   readonly beforeAdding: ((tenantId: string, gauge: string) => Promise<void>)[]
   /** What of a tenant can be counted, by name; each module adds its own. */
