@@ -236,6 +236,20 @@ function testPictures() {
     expect((await call('GET', `/t/one/posts/${id}`)).body.featured_image_id).toBeNull()
   })
 
+  it('are not described or deleted by whoever has seen another description', async () => {
+    const { headers } = await upload('one', await draw(10, 10))
+    const url = String(headers.location)
+    const tag = String((await call('GET', url)).headers.etag)
+    const change = (alt: string, wanted: string) =>
+      send(installation.app, { method: 'PATCH', url, headers: { 'if-match': wanted }, payload: { alt } })
+    expect((await change('First', tag)).status).toBe(200)
+    expect((await change('Second', tag)).body.code).toBe('PRECONDITION_FAILED')
+    const remove = (wanted: string) =>
+      send(installation.app, { method: 'DELETE', url, headers: { 'if-match': wanted } })
+    expect((await remove(tag)).status).toBe(412)
+    expect((await remove(String((await call('GET', url)).headers.etag))).status).toBe(204)
+  })
+
   it('are refused when they are none, too large, or too many pixels', async () => {
     const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>alert(1)</script></svg>'
     const picture = await draw(10, 10)

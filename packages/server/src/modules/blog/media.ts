@@ -4,7 +4,7 @@ import { idParameters } from '../../api/common.ts'
 import * as api from '../../api/media.ts'
 import { type PageRequest, readPage } from '../../http/page.ts'
 import { ProblemError } from '../../http/problem-error.ts'
-import { type Database, found, listResource, missing } from '../../http/resource.ts'
+import { changing, type Database, found, listResource, missing } from '../../http/resource.ts'
 import { type InTenant, type Route, tenantRoute } from '../../http/route.ts'
 import { contains } from '../../http/search.ts'
 import { limits } from '../../limits.ts'
@@ -71,10 +71,11 @@ export function mediaRoutes(services: Pick<Services, 'cursors' | 'beforeAdding'>
       access: 'member',
       body: api.mediaChange,
       answers: { 200: api.media },
-      handle: async (input) => {
-        const query = input.db.updateTable('media').set(input.body).where('id', '=', input.params.id)
-        return withUrls(input, found('media', await query.returning(columns).executeTakeFirst()))
-      },
+      handle: (input) =>
+        changing(asShown(input), input, async (db) => {
+          const query = db.updateTable('media').set(input.body).where('id', '=', input.params.id)
+          return withUrls(input, found('media', await query.returning(columns).executeTakeFirst()))
+        }),
     }),
     tenantRoute({
       ...one,
@@ -82,10 +83,11 @@ export function mediaRoutes(services: Pick<Services, 'cursors' | 'beforeAdding'>
       summary: 'Deletes a picture; posts that show it show none',
       access: 'member',
       answers: { 204: null },
-      handle: async ({ db, params }) => {
-        const { numDeletedRows } = await db.deleteFrom('media').where('id', '=', params.id).executeTakeFirst()
-        if (numDeletedRows === 0n) throw missing('media')
-      },
+      handle: (input) =>
+        changing(asShown(input), input, async (db) => {
+          const query = db.deleteFrom('media').where('id', '=', input.params.id)
+          if ((await query.executeTakeFirst()).numDeletedRows === 0n) throw missing('media')
+        }),
     }),
     showFile,
   ]
@@ -136,6 +138,18 @@ async function upload(input: InTenant<unknown, z.output<typeof api.mediaUpload>>
 
 const find = (db: Database, id: string) =>
   db.selectFrom('media').select(columns).where('id', '=', id).executeTakeFirst()
+
+/** The record that an entity tag is of. */
+function asShown(input: Pick<InTenant, 'tenant'>) {
+  return {
+    name: 'media',
+    item: api.media,
+    find: async (db: Database, id: string) => {
+      const row = await find(db, id)
+      return row && withUrls(input, row)
+    },
+  }
+}
 
 function withUrls<Row extends { readonly id: string; readonly files: readonly File[] }>(
   { tenant }: Pick<InTenant, 'tenant'>,
