@@ -7,6 +7,7 @@ import { createSmtpMailer } from '../src/index.ts'
 import { resumeDeletions } from '../src/modules/auth/account.ts'
 import { resumeAddresses } from '../src/modules/auth/email-change.ts'
 import type { AuthTables } from '../src/modules/auth/index.ts'
+import type { TeamsTables } from '../src/modules/teams/tables.ts'
 import { send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import * as sessions from './support/sessions.ts'
@@ -102,6 +103,26 @@ describe('an account', () => {
     expect(
       (await ask('GET', '/auth/profile', { headers: { cookie: cookiesOf(whole.headers) } })).status,
     ).toBe(200)
+  })
+
+  it('gets in without its second factor by a backup code, once each', async () => {
+    const { headers, email } = await signUp('locked-out')
+    const enabled = await ask('POST', '/auth/two-factor/enable', { headers, payload: { password } })
+    const secret = new URL(String(enabled.body.totp_uri)).searchParams.get('secret') ?? ''
+    await ask('POST', '/auth/two-factor/verify', { headers, payload: { code: codeOf(secret) } })
+    const [code] = Object(enabled.body).backup_codes as string[]
+    const recover = async (given: unknown) => {
+      const half = await ask('POST', '/auth/sign-in', { payload: { email, password } })
+      const cookie = cookiesOf(half.headers)
+      return await ask('POST', '/auth/two-factor/recover', { headers: { cookie }, payload: { code: given } })
+    }
+    expect((await ask('POST', '/auth/two-factor/recover', { payload: { code } })).status).toBe(401)
+    expect((await recover('aaaaa-bbbbb')).status).toBe(401)
+    const whole = await recover(code)
+    expect(whole.body).toEqual({ status: 'done' })
+    const cookie = cookiesOf(whole.headers)
+    expect((await ask('GET', '/auth/profile', { headers: { cookie } })).status).toBe(200)
+    expect((await recover(code)).status).toBe(401)
   })
 
   it('is given another address by a token in the mail there, once; the old one is told, and opens nothing more', async () => {
@@ -264,6 +285,9 @@ describe('a token', () => {
     expect(read).toMatchObject({ sub: id, tenant_id, role: 'member', iss: 'http://localhost' })
     expect((await ask('GET', '/companies', bearer(token))).status).toBe(200)
     expect((await ask('GET', `/t/${other}/companies`, bearer(token))).status).toBe(404)
+    // Nor does it outlive its time by making others.
+    const renewed = await ask('POST', '/auth/token', { ...bearer(token), payload: { organization: slug } })
+    expect([renewed.status, renewed.body.code]).toEqual([403, 'CREDENTIAL_REQUIRED'])
     const forged = Buffer.from(JSON.stringify({ ...read, role: 'owner' })).toString('base64url')
     const unsigned = Buffer.from('{"alg":"none"}').toString('base64url')
     for (const bad of [`${head}.${forged}.${mac}`, `${unsigned}.${claims}.`, 'x', `${token}x`]) {
@@ -330,8 +354,20 @@ describe('the end of an account', () => {
     // Noted, and then the process was gone.
     const db = controlPlane.kysely<AuthTables>('auth')
     await db.insertInto('deletion').values({ user_id: interrupted.id }).execute()
+    // One that cannot be finished holds up no other one.
+    const stuck = await signUp('stuck')
+    await db
+      .insertInto('deletion')
+      .values({ user_id: stuck.id, asked_at: new Date(0) })
+      .execute()
+    const { tenancy, app } = installation
     const deliveries = { request: () => undefined }
-    expect(await resumeDeletions({ tenancy: installation.tenancy, deliveries }, db)).toBe(1)
+    const fail = async (person: { id: string }) => {
+      if (person.id === stuck.id) throw new Error('not now')
+    }
+    const deleting = { tenancy, deliveries, log: app.log, onDeletion: [fail] }
+    expect(await resumeDeletions(deleting, db)).toBe(1)
+    expect(await resumeDeletions({ ...deleting, onDeletion: [] }, db)).toBe(1)
     await members.deliver()
     for (const userId of [id, interrupted.id]) {
       for (const strategy of strategies) {
@@ -345,6 +381,40 @@ describe('the end of an account', () => {
     }
     const gone = await ask('POST', '/auth/sign-in', { payload: { email: interrupted.email, password } })
     expect(gone.status).toBe(401)
+  })
+})
+
+describe('accounts that end', () => {
+  it('are not remembered as invited, nor by what was mailed to them', async () => {
+    const { headers, id, email } = await signUp('invited')
+    const { tenancy } = installation
+    const { id: tenant_id } = await tenancy.tenants.get(tenantOf('rls'))
+    const teams = tenancy.controlPlane.kysely<TeamsTables>('teams')
+    const invitation = { tenant_id, role: 'viewer', digest: Buffer.from('x'), invited_by: null } as const
+    await teams
+      .insertInto('invitation')
+      .values({ ...invitation, email, expires_at: new Date(Date.now() + 60_000) })
+      .execute()
+    await ask('POST', '/auth/password/forgot', { payload: { email } })
+    expect((await ask('DELETE', '/auth/account', { headers, payload: { password } })).status).toBe(204)
+    expect(await teams.selectFrom('invitation').selectAll().where('email', '=', email).execute()).toEqual([])
+    const db = tenancy.controlPlane.kysely<AuthTables>('auth')
+    expect(await db.selectFrom('verification').selectAll().where('value', '=', id).execute()).toEqual([])
+  })
+
+  it('at the same moment leave an owner', async () => {
+    const owners = [await signUp('owner-a'), await signUp('owner-b')]
+    const { members } = installation.tenancy
+    for (const { id } of owners)
+      for (const strategy of strategies)
+        await members.put(tenantOf(strategy), { userId: id, name: 'Owner', role: 'owner' })
+    const ended = await Promise.all(
+      owners.map(({ headers }) => ask('DELETE', '/auth/account', { headers, payload: { password } })),
+    )
+    expect(ended.map(({ status }) => status).sort()).toEqual([204, 409])
+    const [left] = owners.filter((_, index) => ended[index]?.status === 409)
+    const held = await Promise.all(strategies.map((each) => members.find(tenantOf(each), String(left?.id))))
+    expect(held.some((member) => member?.active === true && member.role === 'owner')).toBe(true)
   })
 })
 

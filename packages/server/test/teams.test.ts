@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Strategy } from '@quickscale/tenancy'
+import { type Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { send, sendingTo } from './support/client.ts'
 import { type DnsServer, startDnsServer } from './support/dns-server.ts'
@@ -45,6 +46,17 @@ async function untilActive(who: TestPerson, id: unknown): Promise<void> {
     await sleep(50)
   }
   expect.unreachable('the organization does not become active')
+}
+
+/** Until somebody waits for an advisory lock of this database. */
+async function waitsForLock(db: Kysely<unknown>): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const { rows } = await sql`select from pg_locks where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`.execute(db)
+    if (rows.length > 0) return
+    await sleep(20)
+  }
+  expect.unreachable('nobody waits')
 }
 
 async function invitationFor({ email }: TestPerson): Promise<string> {
@@ -115,6 +127,26 @@ describe.each(strategies)('an organization on a plan with the %s strategy', (pla
     await join(installation.tenancy, slug, ann, 'owner')
     const both = await Promise.all([ann, ben].map((who) => ask(who, 'POST', `/t/${slug}/organization/leave`)))
     expect(both.map(({ status }) => status).sort()).toEqual([204, 409])
+  })
+
+  it('is not given to somebody who leaves at the same moment', async () => {
+    const { tenancy } = installation
+    await join(tenancy, slug, ann, 'owner')
+    await join(tenancy, slug, ben, 'member')
+    const { id } = await tenancy.tenants.get(slug)
+    const lock = sql`select pg_advisory_xact_lock(hashtextextended('owners ' || ${id}::text, 0))`
+    const given = await tenancy.controlPlane
+      .kysely('teams')
+      .transaction()
+      .execute(async (transaction) => {
+        await lock.execute(transaction)
+        const giving = ask(ann, 'POST', `/t/${slug}/organization/transfer`, { user_id: ben.id })
+        await waitsForLock(transaction)
+        await tenancy.members.deactivate(slug, ben.id)
+        return { giving }
+      })
+    expect((await given.giving).body.code).toBe('NOT_FOUND')
+    expect(await tenancy.members.find(slug, ben.id)).toMatchObject({ active: false, role: 'member' })
   })
 })
 

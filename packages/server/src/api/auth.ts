@@ -73,6 +73,7 @@ export const jwks = z.object({ keys: z.array(z.looseObject({ kid: z.string(), kt
 
 export const twoFactorEnabled = z.object({ totp_uri: z.string(), backup_codes: z.array(z.string()) })
 export const twoFactorCode = z.strictObject({ code: z.string().regex(/^\d{6}$/, 'must have 6 digits') })
+export const backupCode = z.strictObject({ code: z.string().min(1).max(30) })
 export const done = z.object({ status: z.literal('done') })
 
 const provider = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/)

@@ -8,6 +8,7 @@ type Db = Kysely<AuthTables>
 type Surroundings = Pick<Services, 'tenancy'> & {
   readonly deliveries: Pick<Services['deliveries'], 'request'>
 }
+type Deleting = Surroundings & Pick<Services, 'onDeletion' | 'log'>
 
 /** Carries what somebody is called now into every tenant of theirs. */
 export async function renameEverywhere(
@@ -28,7 +29,7 @@ export async function renameEverywhere(
  * Takes an account away: noted first, then forgotten in every tenant, then gone here, with sessions and keys. Each step may
  * be repeated; {@link resumeDeletions} does so after a crash.
  */
-export async function deleteAccount(surroundings: Surroundings, db: Db, userId: string): Promise<void> {
+export async function deleteAccount(surroundings: Deleting, db: Db, userId: string): Promise<void> {
   await db
     .insertInto('deletion')
     .values({ user_id: userId })
@@ -37,19 +38,37 @@ export async function deleteAccount(surroundings: Surroundings, db: Db, userId: 
   await finishDeletion(surroundings, db, userId)
 }
 
-/** Goes on with account deletions that were interrupted. */
-export async function resumeDeletions(surroundings: Surroundings, db: Db): Promise<number> {
+/** Goes on with account deletions that were interrupted; one that fails is tried again in the next round. */
+export async function resumeDeletions(surroundings: Deleting, db: Db): Promise<number> {
   const due = await db
     .selectFrom('deletion')
     .select('user_id')
     .orderBy('asked_at')
     .limit(limits.deletionsResumedMax)
     .execute()
-  for (const { user_id } of due) await finishDeletion(surroundings, db, user_id)
-  return due.length
+  let finished = 0
+  for (const { user_id } of due) {
+    try {
+      await finishDeletion(surroundings, db, user_id)
+      finished += 1
+    } catch (error) {
+      surroundings.log.warn({ err: error, user: user_id }, 'an account waits for its deletion')
+    }
+  }
+  return finished
 }
 
-async function finishDeletion({ tenancy, deliveries }: Surroundings, db: Db, userId: string): Promise<void> {
+async function finishDeletion(
+  { tenancy, deliveries, onDeletion }: Deleting,
+  db: Db,
+  userId: string,
+): Promise<void> {
+  const person = await db
+    .selectFrom('user')
+    .select(['id', 'email'])
+    .where('id', '=', userId)
+    .executeTakeFirst()
+  if (person !== undefined) for (const forget of onDeletion) await forget(person)
   try {
     await tenancy.members.anonymise(userId)
   } catch (error) {
@@ -57,6 +76,8 @@ async function finishDeletion({ tenancy, deliveries }: Surroundings, db: Db, use
     if (!nowhere) throw error
   }
   await db.transaction().execute(async (transaction) => {
+    // What was mailed to choose a password with, devices that were trusted: better-auth keeps whose they are as the value.
+    await transaction.deleteFrom('verification').where('value', '=', userId).execute()
     await transaction.deleteFrom('user').where('id', '=', userId).execute()
     await transaction.deleteFrom('deletion').where('user_id', '=', userId).execute()
   })

@@ -115,6 +115,13 @@ function tokenRoutes({ gate }: Services, { auth }: Credentials): readonly Route[
       handle: async ({ caller, body: { organization } }) => {
         const sub = requireUser(caller)
         if (caller === null) throw new ProblemError(401, 'UNAUTHENTICATED', 'Sign in')
+        // Else whoever has got hold of one would have them for ever, whatever is taken away from its user.
+        if (caller.kind === 'token')
+          throw new ProblemError(
+            403,
+            'CREDENTIAL_REQUIRED',
+            'A token makes no other one: send a session or an API key',
+          )
         const standing = organization === undefined ? null : await gate.admit(organization, caller)
         if (organization !== undefined && standing === null) throw tenantUnknown(organization)
         const exp = Math.floor(Date.now() / 1000) + limits.tokenSeconds

@@ -41,9 +41,11 @@ export const auth = defineModule({
     const betterAuth = openBetterAuth({ services, options })
     const identification = createIdentification(betterAuth, db, services.origins)
     gate.identifyBy(identification)
-    services.inBackground(() => resumeDeletions(services, db))
     const changing = { ...services, db, appName: options.appName }
-    services.inBackground(() => resumeAddresses(changing))
+    createRounds(services, limits.accountsResumedMs, async () => {
+      await resumeDeletions(services, db)
+      await resumeAddresses(changing)
+    })
     createRounds(services, limits.impersonationSweepMs, () => sweepImpersonations({ ...services, db }))
     gauges.set('api_clients', async (tenantId) => (await listKeys(db, { tenantId })).length)
     const relay = createRelay(betterAuth, baseUrl, () => identification.clear())

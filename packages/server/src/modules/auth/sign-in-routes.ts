@@ -85,6 +85,18 @@ function twoFactorRoutes(relay: Relay): readonly Route[] {
       },
     }),
     applicationRoute({
+      ...guessable,
+      method: 'POST',
+      path: '/auth/two-factor/recover',
+      summary: 'Gives a backup code instead, which is good once: ends signing in',
+      body: api.backupCode,
+      answers: { 200: api.done },
+      handle: async ({ request, reply, body, audit }) => {
+        audit(signedIn(await relay(request, reply, { path: '/two-factor/verify-backup-code', body })))
+        return done
+      },
+    }),
+    applicationRoute({
       method: 'POST',
       path: '/auth/two-factor/disable',
       summary: 'Takes the second factor away',

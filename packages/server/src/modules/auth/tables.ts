@@ -45,7 +45,7 @@ export interface AuthTables {
   impersonation: ImpersonationTable
   /** What may go on at this moment: not ended, not over, its operator still signed in there, and both still what they were. */
   valid_impersonation: ImpersonationTable
-  deletion: { user_id: string; asked_at: ColumnType<Date, never, never> }
+  deletion: { user_id: string; asked_at: ColumnType<Date, Date | undefined, never> }
 }
 
 interface ImpersonationTable {

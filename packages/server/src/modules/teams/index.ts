@@ -7,9 +7,10 @@ import { admitCaller } from './admit.ts'
 import { domainRoutes } from './domain-routes.ts'
 import { createHostDirectory, listDomains } from './domains.ts'
 import { invitationRoutes } from './invitation-routes.ts'
+import { forgetInvited } from './invitations.ts'
 import { memberRoutes } from './member-routes.ts'
 import { organizationRoutes } from './organization-routes.ts'
-import { assertAnotherOwner, countMembers } from './owners.ts'
+import { countMembers, giveOwnershipUp } from './owners.ts'
 import type { TeamsTables } from './tables.ts'
 
 export { memberName, memberNameContains } from './queries.ts'
@@ -34,17 +35,13 @@ export const teams = defineModule({
     organizationsMax: z.int().min(1).max(ORGANIZATIONS_MAX).default(20),
   }),
   routes(services, options) {
-    const { tenancy, gate, beforeDeletion, gauges } = services
+    const { tenancy, gate, beforeDeletion, onDeletion, gauges } = services
     const db = tenancy.controlPlane.kysely<TeamsTables>('teams')
     const hosts = createHostDirectory(db)
     gate.findHostBy(hosts.find)
     gate.admitBy((key, caller) => admitCaller(tenancy, key, caller))
-    beforeDeletion.push(async (userId) => {
-      const owned = await tenancy.members.tenantsOf(userId, { limit: ORGANIZATIONS_MAX })
-      for (const { tenant, role } of owned) {
-        if (role === 'owner') await assertAnotherOwner(tenancy, tenant.id, userId)
-      }
-    })
+    beforeDeletion.push((userId) => giveOwnershipUp(tenancy, db, userId))
+    onDeletion.push(({ email }) => forgetInvited(db, email))
     gauges.set('members', (tenantId) => countMembers(tenancy, tenantId))
     gauges.set('domains', async (tenantId) => (await listDomains(db, tenantId)).length)
     return [

@@ -78,6 +78,11 @@ export async function revoke(db: Db, tenantId: string, id: string): Promise<bool
   return numDeletedRows > 0n
 }
 
+/** Whoever has no account any more is not kept as somebody who was asked. */
+export async function forgetInvited(db: Db, email: string): Promise<void> {
+  await db.deleteFrom('invitation').where('email', '=', email.toLowerCase()).execute()
+}
+
 /**
  * Makes whom an invitation was sent to a member. Whoever else has the token gets nothing: the address must be theirs.
  *

@@ -69,11 +69,10 @@ export function memberRoutes(services: Services, db: Db): readonly Route[] {
       answers: { 204: null },
       handle: async ({ here, caller, body }) => {
         const [tenantId, userId] = [here().tenantId, requireUser(caller)]
-        const [heir, owner] = [
-          await findActive(services, tenantId, body.user_id),
-          await findActive(services, tenantId, userId),
-        ]
         await whileOwnersStay(db, tenantId, async () => {
+          // Under the lock: whoever has left meanwhile is not to come back as the owner.
+          const heir = await findActive(services, tenantId, body.user_id)
+          const owner = await findActive(services, tenantId, userId)
           // The new owner first: what is interrupted leaves two, never none.
           await tenancy.members.put(tenantId, { ...heir, role: 'owner' })
           if (heir.userId !== owner.userId) await tenancy.members.put(tenantId, { ...owner, role: 'admin' })

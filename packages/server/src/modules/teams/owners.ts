@@ -31,6 +31,40 @@ export async function assertAnotherOwner(
   throw new ProblemError(409, 'LAST_OWNER', 'An organization needs an owner: make somebody else one first')
 }
 
+/**
+ * Has somebody own nothing any more, where others do; of two owners who go at the same moment, one stays.
+ *
+ * @throws ProblemError `LAST_OWNER`, before anything is changed unless others go at the same moment
+ */
+export async function giveOwnershipUp(
+  tenancy: Pick<Tenancy, 'members'>,
+  db: Kysely<TeamsTables>,
+  userId: string,
+): Promise<void> {
+  const owned: string[] = []
+  for await (const { tenant, role } of tenantsOf(tenancy, userId)) {
+    if (role !== 'owner' || tenant.state === 'deleting') continue
+    await assertAnotherOwner(tenancy, tenant.id, userId)
+    owned.push(tenant.id)
+  }
+  for (const tenantId of owned) {
+    await whileOwnersStay(db, tenantId, async () => {
+      await assertAnotherOwner(tenancy, tenantId, userId)
+      await tenancy.members.deactivate(tenantId, userId)
+    })
+  }
+}
+
+async function* tenantsOf({ members }: Pick<Tenancy, 'members'>, userId: string) {
+  for (let after = ''; ; ) {
+    const page = await members.tenantsOf(userId, { limit: PAGE, after })
+    yield* page
+    const last = page.at(-1)
+    if (last === undefined || page.length < PAGE) return
+    after = last.tenant.slug
+  }
+}
+
 export async function countMembers(tenancy: Pick<Tenancy, 'members'>, tenantId: string): Promise<number> {
   let count = 0
   for await (const _ of activeMembers(tenancy, tenantId)) count += 1
