@@ -172,8 +172,10 @@ async function askSteadily(ask: () => Promise<void>, forMs: number, signal: Abor
   const startedMs = performance.now()
   for (let asked = 0; asked * beatMs < forMs; asked += 1) {
     signal.throwIfAborted()
-    const dueMs = startedMs + asked * beatMs
-    await sleep(Math.max(0, dueMs - performance.now()))
+    const beginsMs = startedMs + asked * beatMs
+    await sleep(Math.max(0, beginsMs - performance.now()))
+    // Timers leave fractions out: they are up to a millisecond early, and an answer would seem as much faster.
+    const dueMs = Math.min(beginsMs, performance.now())
     running.push(ask().then(() => void answered.push({ dueMs, answeredMs: performance.now() })))
   }
   await Promise.all(running)
