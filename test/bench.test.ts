@@ -84,6 +84,8 @@ test('the silos benchmark asks every database with few connections, and cleans u
     answered: positive,
     errors: 0,
     starved: 0,
+    heldStartMb: positive,
+    heldEndMb: positive,
     rssStartMb: positive,
     rssEndMb: positive,
     connectionsMax: positive,
