@@ -230,7 +230,11 @@ export class Script {
   }
 
   #invalid(line: number): Error {
-    return unusable(line, `bytes that are not valid ${this.#encoding.name}`)
+    const { name } = this.#encoding
+    return unusable(
+      line,
+      `bytes that are not valid ${name}; what is in another encoding begins with SET client_encoding = '…';`,
+    )
   }
 
   #valueOf({ name, form }: Variable): string {

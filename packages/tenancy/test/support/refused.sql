@@ -247,3 +247,7 @@ create function peek() returns trigger language plpgsql as $$ begin new.name := 
 create table notes (id integer, known integer references known on delete set null) partition by list (id); create table notes_1 partition of notes for values in (1); create function one() returns trigger language plpgsql as $$ begin return new; end $$; create trigger one before insert on notes_1 for each row execute function one()
 -- a default of a reference table that changes, without a function | default | place.on_day
 create table place (id integer primary key, on_day date default current_date); comment on table place is '@shared'
+
+-- an index without room for tenant_id | index | full_index
+create table full_table (c0 integer, c1 integer, c2 integer, c3 integer, c4 integer, c5 integer, c6 integer, c7 integer, c8 integer, c9 integer, c10 integer, c11 integer, c12 integer, c13 integer, c14 integer, c15 integer, c16 integer, c17 integer, c18 integer, c19 integer, c20 integer, c21 integer, c22 integer, c23 integer, c24 integer, c25 integer, c26 integer, c27 integer, c28 integer, c29 integer, c30 integer, c31 integer);
+create index full_index on full_table (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31);

@@ -14,6 +14,7 @@ import { indexBody } from './index-body.ts'
 import { incompleteKeys } from './keys.ts'
 
 const METHODS = new Set(['btree', 'hash', 'gin', 'gist', 'spgist', 'brin'])
+const INDEX_COLUMNS_MAX = 32
 
 function incompleteIndexes(table: Table, wall: Wall): Index[] {
   return table.shared
@@ -77,6 +78,13 @@ function refuseIndex(table: Table, index: Index, wall: Wall): LayoutRefusal[] {
       'Create it plainly, without CONCURRENTLY and TABLESPACE.',
     )
   }
+  if (isFull(table, index, wall)) {
+    refuse(
+      'index',
+      `it has ${INDEX_COLUMNS_MAX} columns, as many as PostgreSQL allows, and ${TENANT_COLUMN} would be one more`,
+      'Leave a column out.',
+    )
+  }
   const misplaced =
     index.include.includes(TENANT_COLUMN) ||
     (index.keys.slice(1).some(({ column }) => column === TENANT_COLUMN) && !hasCompleteColumns(wall, index))
@@ -88,4 +96,10 @@ function refuseIndex(table: Table, index: Index, wall: Wall): LayoutRefusal[] {
     )
   }
   return refusals
+}
+
+/** Whether there is no room for the tenant's column where it has to be. */
+function isFull(table: Table, index: Index, wall: Wall): boolean {
+  const count = index.keys.length + index.include.length
+  return count >= INDEX_COLUMNS_MAX && !table.shared && !hasCompleteColumns(wall, index)
 }
