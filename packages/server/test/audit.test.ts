@@ -1,7 +1,7 @@
 import type { Strategy } from '@quickscale/tenancy'
 import { sql } from 'kysely'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { send, sendingTo } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
@@ -68,7 +68,7 @@ describe.each(strategies)('the audit log of a tenant with the %s strategy', (str
     expect(lines.toReversed()).toMatchObject([
       { ...by, action: 'POST /companies', entity: id, request_id: made.headers['x-request-id'] },
       { ...by, action: 'PATCH /companies/:id', entity: id },
-      { ...by, action: 'POST /contacts', entity: null, outcome: 'refused' },
+      { ...by, action: 'POST /contacts', entity: null, outcome: 'refused', code: 'REFERENCE_UNKNOWN' },
       {
         ...by,
         actor: viewer.id,
@@ -132,8 +132,11 @@ describe.each(strategies)('the audit log of a tenant with the %s strategy', (str
 
   it('goes out whole, in two formats, without what was sent', async () => {
     const lines = await linesOf(slug)
+    const warned = vi.spyOn(installation.app.log, 'warn')
     const csv = await ask(owner, 'GET', `/t/${slug}/audit-log.csv`)
     const ndjson = await ask(owner, 'GET', `/t/${slug}/audit-log.ndjson`)
+    // Sent once, and not a second time with nothing.
+    expect(warned.mock.calls).toEqual([])
     expect([csv.type, ndjson.type]).toEqual(['text/csv; charset=utf-8', 'application/x-ndjson'])
     const parsed = ndjson.text
       .trimEnd()

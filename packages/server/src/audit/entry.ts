@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { type Generated, sql } from 'kysely'
 import type { Caller } from '../http/access.ts'
 import type { Database } from '../http/database.ts'
+import { codeOf } from '../http/problem.ts'
 import { ProblemError } from '../http/problem-error.ts'
 
 /** What happened in the end: nothing of what was refused or has failed. */
@@ -56,10 +57,14 @@ export function describeRequest(request: FastifyRequest, route: Named, caller: C
 }
 
 /** The same of one that was not. */
-export function withFailure(entry: AuditEntry, error: unknown): AuditEntry {
+export function withFailure(entry: AuditEntry, error: unknown, request: FastifyRequest): AuditEntry {
   const known = error instanceof ProblemError || error instanceof QuickScaleError
   const refused = known ? error.status < 500 : isViolation(error)
-  return { ...entry, outcome: refused ? 'refused' : 'failed', code: known ? error.code : null }
+  return {
+    ...entry,
+    outcome: refused ? 'refused' : 'failed',
+    code: known ? error.code : codeOf(error, request),
+  }
 }
 
 /** The record that an answer is, when the request did not name one. */

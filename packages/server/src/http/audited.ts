@@ -46,7 +46,7 @@ export async function changeAudited(
     return await change(inTenant, route, entry, platformLog)
   } catch (error) {
     if (inTenant.standing !== null)
-      await noteFailure(tenant, withFailure(entry, error), { request, platformLog })
+      await noteFailure(tenant, withFailure(entry, error, request), { request, platformLog })
     throw error
   }
 }
@@ -148,7 +148,7 @@ export async function auditOutside(
     await platformLog(withAnswer(entry, answer), addition)
     return answer
   } catch (error) {
-    await platformLog(withFailure(entry, error), addition).catch((failure: unknown) =>
+    await platformLog(withFailure(entry, error, request), addition).catch((failure: unknown) =>
       request.log.warn({ err: failure }, 'a refusal was not written down'),
     )
     throw error
@@ -156,7 +156,8 @@ export async function auditOutside(
 }
 
 export function finish(reply: FastifyReply, value: unknown): unknown {
-  return value === undefined ? reply.send() : value
+  // A reply is waited for like a promise of nothing: then it has been sent.
+  return value === undefined && !reply.sent ? reply.send() : value
 }
 
 /** Serialization failures, deadlocks, and prepared statements that a migration has overtaken: another attempt may succeed. */

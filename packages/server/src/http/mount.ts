@@ -111,7 +111,7 @@ async function enter(
   } catch (error) {
     const { standing, caller } = admitted(request)
     if (standing !== null && isAudited(route)) {
-      const entry = withFailure(describeRequest(request, route, caller), error)
+      const entry = withFailure(describeRequest(request, route, caller), error, request)
       await noteFailure(options.tenancy.tenant(standing.tenantId), entry, {
         request,
         platformLog: options.platformLog,

@@ -44,6 +44,11 @@ export function problemOf(request: FastifyRequest): string | null {
   return codes.get(request) ?? null
 }
 
+/** The code of the problem that an error becomes; null for one that is ours alone. */
+export function codeOf(error: unknown, request: FastifyRequest): string | null {
+  return describe(error, request, {})?.code ?? null
+}
+
 /**
  * Answers any error as problem+json. Texts of the database and of unexpected errors go to the log only: they can
  * name rows the caller must not know of.
