@@ -184,11 +184,17 @@ describe.each(strategies)('a tenant that is moved from %s and writes a lot durin
     try {
       await blocker.query('begin')
       await blocker.query(`select from ${target.schema}.note where id = 1 for update`)
+      const signal = stopAt('streaming', (stop) => setImmediate(stop))
+      const late: string[] = []
       const report = await moves.resume({
-        signal: stopAt('streaming', (stop) => setImmediate(stop)),
-        onProgress: (move) => stopping?.(move.state),
+        signal,
+        onProgress: ({ state }) => {
+          if (signal.aborted) late.push(state)
+          stopping?.(state)
+        },
       })
       expect(report.failed).toMatchObject([{ error: { message: 'that is enough' } }])
+      expect(late).toEqual([])
     } finally {
       await blocker.end()
     }
