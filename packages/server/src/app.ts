@@ -161,6 +161,7 @@ function createServices(app: FastifyInstance, options: AppOptions, jobs: Jobs): 
     origins: new Set([new URL(baseUrl).origin, ...origins]),
     log: app.log,
     platformLog: createPlatformLog(tenancy),
+    invitedSignUps: [],
     beforeDeletion: [],
     onDeletion: [],
     beforeAdding: [],

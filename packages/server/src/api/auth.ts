@@ -16,7 +16,13 @@ export const user = z.object({
   two_factor: z.boolean(),
   created_at: moment,
 })
-export const signUp = z.strictObject({ name: text(100), email, password })
+export const signUp = z.strictObject({
+  name: text(100),
+  email,
+  password,
+  /** The token of an invitation to this address, which it takes while registration is closed. */
+  invitation: token.optional(),
+})
 /** The same whether the address was free or not: nobody learns who has an account. */
 export const signedUp = z.object({ status: z.literal('verify-email') })
 export const signIn = z.strictObject({ email, password: z.string().min(1).max(128) })

@@ -36,6 +36,11 @@ export interface Services {
   readonly log: FastifyBaseLogger
   /** Where it is written down what happens outside of tenants. */
   readonly platformLog: PlatformLog
+  /** Each may let somebody sign up whom it knows as invited, while registration is closed. @returns whether it did */
+  readonly invitedSignUps: ((
+    invited: { readonly email: string; readonly token: string },
+    signUp: () => Promise<unknown>,
+  ) => Promise<boolean>)[]
   /** Asked before a user deletes their account; each may throw a refusal. */
   readonly beforeDeletion: ((userId: string) => Promise<void>)[]
   /** Has each module forget a person whose account goes, wherever it knows them beside the members; repeatable. */

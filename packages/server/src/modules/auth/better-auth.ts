@@ -36,7 +36,6 @@ export function openBetterAuth({ services, options }: Settings) {
     telemetry: { enabled: false },
     emailAndPassword: {
       enabled: true,
-      disableSignUp: !options.registration,
       requireEmailVerification: true,
       minPasswordLength: 10,
       revokeSessionsOnPasswordReset: true,

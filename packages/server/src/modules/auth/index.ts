@@ -50,7 +50,7 @@ export const auth = defineModule({
     gauges.set('api_clients', async (tenantId) => (await listKeys(db, { tenantId })).length)
     const relay = createRelay(betterAuth, baseUrl, () => identification.clear())
     return [
-      ...signInRoutes(relay),
+      ...signInRoutes(services, options, relay),
       ...passwordRoutes(relay),
       ...emailRoutes(changing, relay, identification),
       ...providerRoutes(services, options, relay),

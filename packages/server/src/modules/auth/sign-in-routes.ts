@@ -1,5 +1,8 @@
 import * as api from '../../api/auth.ts'
+import { ProblemError } from '../../http/problem-error.ts'
 import { applicationRoute, type Route } from '../../http/route.ts'
+import type { Services } from '../module.ts'
+import type { AuthOptions } from './options.ts'
 import type { Relay } from './relay.ts'
 import { requireSession } from './session-only.ts'
 
@@ -13,7 +16,11 @@ function signedIn(answer: unknown): { readonly actor?: string } {
 }
 
 /** Coming and going. */
-export function signInRoutes(relay: Relay): readonly Route[] {
+export function signInRoutes(
+  { invitedSignUps }: Pick<Services, 'invitedSignUps'>,
+  { registration }: Pick<AuthOptions, 'registration'>,
+  relay: Relay,
+): readonly Route[] {
   return [
     applicationRoute({
       ...guessable,
@@ -22,8 +29,10 @@ export function signInRoutes(relay: Relay): readonly Route[] {
       summary: 'Asks for an account; a mail confirms the address',
       body: api.signUp,
       answers: { 200: api.signedUp },
-      handle: async ({ request, reply, body }) => {
-        await relay(request, reply, { path: '/sign-up/email', body })
+      handle: async ({ request, reply, body: { invitation, ...body } }) => {
+        const signUp = () => relay(request, reply, { path: '/sign-up/email', body })
+        if (registration) await signUp()
+        else await signUpInvited(invitedSignUps, { email: body.email, token: invitation }, signUp)
         return { status: 'verify-email' }
       },
     }),
@@ -54,6 +63,22 @@ export function signInRoutes(relay: Relay): readonly Route[] {
     }),
     ...twoFactorRoutes(relay),
   ]
+}
+
+/** @throws ProblemError `EMAIL_PASSWORD_SIGN_UP_DISABLED`, alike whatever is wrong with the invitation */
+async function signUpInvited(
+  invitedSignUps: Services['invitedSignUps'],
+  { email, token }: { readonly email: string; readonly token: string | undefined },
+  signUp: () => Promise<unknown>,
+): Promise<void> {
+  if (token !== undefined) {
+    for (const letIn of invitedSignUps) if (await letIn({ email, token }, signUp)) return
+  }
+  throw new ProblemError(
+    400,
+    'EMAIL_PASSWORD_SIGN_UP_DISABLED',
+    'Registration is closed: it takes an invitation',
+  )
 }
 
 function twoFactorRoutes(relay: Relay): readonly Route[] {

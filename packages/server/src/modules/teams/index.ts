@@ -7,7 +7,7 @@ import { admitCaller } from './admit.ts'
 import { domainRoutes } from './domain-routes.ts'
 import { createHostDirectory, listDomains } from './domains.ts'
 import { invitationRoutes } from './invitation-routes.ts'
-import { forgetInvited } from './invitations.ts'
+import { forgetInvited, signUpInvited } from './invitations.ts'
 import { memberRoutes } from './member-routes.ts'
 import { organizationRoutes } from './organization-routes.ts'
 import { countMembers, giveOwnershipUp } from './owners.ts'
@@ -35,11 +35,12 @@ export const teams = defineModule({
     organizationsMax: z.int().min(1).max(ORGANIZATIONS_MAX).default(20),
   }),
   routes(services, options) {
-    const { tenancy, gate, beforeDeletion, onDeletion, gauges } = services
+    const { tenancy, gate, invitedSignUps, beforeDeletion, onDeletion, gauges } = services
     const db = tenancy.controlPlane.kysely<TeamsTables>('teams')
     const hosts = createHostDirectory(db)
     gate.findHostBy(hosts.find)
     gate.admitBy((key, caller) => admitCaller(tenancy, key, caller))
+    invitedSignUps.push((invited, signUp) => signUpInvited(db, invited, signUp))
     beforeDeletion.push((userId) => giveOwnershipUp(tenancy, db, userId))
     onDeletion.push(({ email }) => forgetInvited(db, email))
     gauges.set('members', (tenantId) => countMembers(tenancy, tenantId))

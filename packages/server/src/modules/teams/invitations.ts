@@ -52,6 +52,7 @@ export async function invite(
     digest: digestOf(token),
     invited_by: standing.by,
     expires_at: new Date(Date.now() + limits.invitationMs),
+    signed_up_at: null,
   }
   const made = await db
     .insertInto('invitation')
@@ -81,6 +82,36 @@ export async function revoke(db: Db, tenantId: string, id: string): Promise<bool
 /** Whoever has no account any more is not kept as somebody who was asked. */
 export async function forgetInvited(db: Db, email: string): Promise<void> {
   await db.deleteFrom('invitation').where('email', '=', email.toLowerCase()).execute()
+}
+
+/**
+ * Lets whom an invitation was sent to sign up, once; whether the address is theirs is for the mail that confirms it.
+ *
+ * @returns false for any other address or token
+ */
+export async function signUpInvited(
+  db: Db,
+  { email, token }: { readonly email: string; readonly token: string },
+  signUp: () => Promise<unknown>,
+): Promise<boolean> {
+  const mine = { digest: digestOf(token), email: email.toLowerCase() }
+  // Taken before, not under a lock meanwhile: signing up needs further connections of the same pool.
+  const { numUpdatedRows } = await db
+    .updateTable('invitation')
+    .set({ signed_up_at: new Date() })
+    .where('digest', '=', mine.digest)
+    .where('email', '=', mine.email)
+    .where('expires_at', '>', sql<Date>`now()`)
+    .where('signed_up_at', 'is', null)
+    .executeTakeFirst()
+  if (numUpdatedRows === 0n) return false
+  try {
+    await signUp()
+  } catch (error) {
+    await db.updateTable('invitation').set({ signed_up_at: null }).where('digest', '=', mine.digest).execute()
+    throw error
+  }
+  return true
 }
 
 /**

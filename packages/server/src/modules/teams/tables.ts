@@ -39,5 +39,6 @@ export interface TeamsTables {
     invited_by: string | null
     created_at: ColumnType<Date, never, never>
     expires_at: Date
+    signed_up_at: ColumnType<Date | null, null | undefined, Date | null>
   }
 }
