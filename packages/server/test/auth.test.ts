@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import { createServer } from 'node:net'
 import type { Strategy } from '@quickscale/tenancy'
 import type { InjectOptions } from 'fastify'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createSmtpMailer } from '../src/index.ts'
 import { resumeDeletions } from '../src/modules/auth/account.ts'
@@ -10,6 +11,7 @@ import type { AuthTables } from '../src/modules/auth/index.ts'
 import type { TeamsTables } from '../src/modules/teams/tables.ts'
 import { send } from './support/client.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
+import { waitForAdvisoryLock } from './support/locks.ts'
 import * as sessions from './support/sessions.ts'
 
 const { password, cookiesOf } = sessions
@@ -414,7 +416,34 @@ describe('accounts that end', () => {
     expect(ended.map(({ status }) => status).sort()).toEqual([204, 409])
     const [left] = owners.filter((_, index) => ended[index]?.status === 409)
     const held = await Promise.all(strategies.map((each) => members.find(tenantOf(each), String(left?.id))))
-    expect(held.some((member) => member?.active === true && member.role === 'owner')).toBe(true)
+    expect(held.map((member) => [member?.active, member?.role])).toEqual(
+      strategies.map(() => [true, 'owner']),
+    )
+  })
+
+  it('stay as they were when the last other owner of one organization leaves at that moment', async () => {
+    const [staying, leaving] = [await signUp('staying'), await signUp('leaving')]
+    const { members, tenants, controlPlane } = installation.tenancy
+    const [first, last] = [await tenants.get('one'), await tenants.get('two')]
+    for (const { id } of [staying, leaving])
+      for (const { slug } of [first, last])
+        await members.put(slug, { userId: id, name: 'Owner', role: 'owner' })
+    const { answer } = await controlPlane
+      .kysely('teams')
+      .transaction()
+      .execute(async (transaction) => {
+        await sql`select pg_advisory_xact_lock(hashtextextended('owners ' || ${last.id}::text, 0))`.execute(
+          transaction,
+        )
+        const answer = ask('DELETE', '/auth/account', { headers: staying.headers, payload: { password } })
+        await waitForAdvisoryLock(transaction)
+        await members.deactivate(last.slug, leaving.id)
+        return { answer }
+      })
+    expect((await answer).body.code).toBe('LAST_OWNER')
+    for (const { slug } of [first, last])
+      expect(await members.find(slug, staying.id)).toMatchObject({ active: true, role: 'owner' })
+    expect((await ask('GET', '/auth/profile', { headers: staying.headers })).status).toBe(200)
   })
 })
 

@@ -2,11 +2,12 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Strategy } from '@quickscale/tenancy'
-import { type Kysely, sql } from 'kysely'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { send, sendingTo } from './support/client.ts'
 import { type DnsServer, startDnsServer } from './support/dns-server.ts'
 import { installApplication, type TestInstallation } from './support/installation.ts'
+import { waitForAdvisoryLock } from './support/locks.ts'
 import { join, makePerson, type TestPerson } from './support/people.ts'
 
 const strategies: readonly Strategy[] = ['rls', 'schema', 'database']
@@ -46,17 +47,6 @@ async function untilActive(who: TestPerson, id: unknown): Promise<void> {
     await sleep(50)
   }
   expect.unreachable('the organization does not become active')
-}
-
-/** Until somebody waits for an advisory lock of this database. */
-async function waitsForLock(db: Kysely<unknown>): Promise<void> {
-  for (let attempt = 0; attempt < 600; attempt += 1) {
-    const { rows } = await sql`select from pg_locks where locktype = 'advisory' and not granted
-      and database = (select oid from pg_database where datname = current_database())`.execute(db)
-    if (rows.length > 0) return
-    await sleep(20)
-  }
-  expect.unreachable('nobody waits')
 }
 
 async function invitationFor({ email }: TestPerson): Promise<string> {
@@ -141,7 +131,7 @@ describe.each(strategies)('an organization on a plan with the %s strategy', (pla
       .execute(async (transaction) => {
         await lock.execute(transaction)
         const giving = ask(ann, 'POST', `/t/${slug}/organization/transfer`, { user_id: ben.id })
-        await waitsForLock(transaction)
+        await waitForAdvisoryLock(transaction)
         await tenancy.members.deactivate(slug, ben.id)
         return { giving }
       })

@@ -69,7 +69,7 @@ export function memberRoutes(services: Services, db: Db): readonly Route[] {
       answers: { 204: null },
       handle: async ({ here, caller, body }) => {
         const [tenantId, userId] = [here().tenantId, requireUser(caller)]
-        await whileOwnersStay(db, tenantId, async () => {
+        await whileOwnersStay(db, [tenantId], async () => {
           // Under the lock: whoever has left meanwhile is not to come back as the owner.
           const heir = await findActive(services, tenantId, body.user_id)
           const owner = await findActive(services, tenantId, userId)
@@ -85,7 +85,7 @@ export function memberRoutes(services: Services, db: Db): readonly Route[] {
 
 async function changeRole(services: Services, db: Db, standing: Standing, userId: string, role: Role) {
   const { tenancy, deliveries } = services
-  await whileOwnersStay(db, standing.tenantId, async () => {
+  await whileOwnersStay(db, [standing.tenantId], async () => {
     const member = await findActive(services, standing.tenantId, userId)
     const owners = member.role === 'owner' || role === 'owner'
     if (owners && !reaches(standing.role, 'owner')) throw forbidden('owner')
@@ -98,7 +98,7 @@ async function changeRole(services: Services, db: Db, standing: Standing, userId
 
 async function takeOut(services: Services, db: Db, standing: Standing, userId: string) {
   const { tenancy, deliveries } = services
-  await whileOwnersStay(db, standing.tenantId, async () => {
+  await whileOwnersStay(db, [standing.tenantId], async () => {
     const member = await findActive(services, standing.tenantId, userId)
     if (member.role === 'owner') {
       if (!reaches(standing.role, 'owner')) throw forbidden('owner')

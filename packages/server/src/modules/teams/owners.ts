@@ -5,16 +5,19 @@ import type { TeamsTables } from './tables.ts'
 
 const PAGE = 1_000
 
-/** Makes one change of a tenant's owners at a time, so that two owners cannot both leave believing in the other. */
+/** Makes one change of the tenants' owners at a time, so that two owners cannot both leave believing in the other. */
 export async function whileOwnersStay<T>(
   db: Kysely<TeamsTables>,
-  tenantId: string,
+  tenantIds: readonly string[],
   work: () => Promise<T>,
 ): Promise<T> {
   return await db.transaction().execute(async (transaction) => {
-    await sql`select pg_advisory_xact_lock(hashtextextended('owners ' || ${tenantId}::text, 0))`.execute(
-      transaction,
-    )
+    // One after the other in the same order everywhere: nobody waits for whoever waits for them.
+    for (const tenantId of [...tenantIds].sort()) {
+      await sql`select pg_advisory_xact_lock(hashtextextended('owners ' || ${tenantId}::text, 0))`.execute(
+        transaction,
+      )
+    }
     return await work()
   })
 }
@@ -34,7 +37,7 @@ export async function assertAnotherOwner(
 /**
  * Has somebody own nothing any more, where others do; of two owners who go at the same moment, one stays.
  *
- * @throws ProblemError `LAST_OWNER`, before anything is changed unless others go at the same moment
+ * @throws ProblemError `LAST_OWNER`, before anything is changed
  */
 export async function giveOwnershipUp(
   tenancy: Pick<Tenancy, 'members'>,
@@ -44,15 +47,12 @@ export async function giveOwnershipUp(
   const owned: string[] = []
   for await (const { tenant, role } of tenantsOf(tenancy, userId)) {
     if (role !== 'owner' || tenant.state === 'deleting') continue
-    await assertAnotherOwner(tenancy, tenant.id, userId)
     owned.push(tenant.id)
   }
-  for (const tenantId of owned) {
-    await whileOwnersStay(db, tenantId, async () => {
-      await assertAnotherOwner(tenancy, tenantId, userId)
-      await tenancy.members.deactivate(tenantId, userId)
-    })
-  }
+  await whileOwnersStay(db, owned, async () => {
+    for (const tenantId of owned) await assertAnotherOwner(tenancy, tenantId, userId)
+    for (const tenantId of owned) await tenancy.members.deactivate(tenantId, userId)
+  })
 }
 
 async function* tenantsOf({ members }: Pick<Tenancy, 'members'>, userId: string) {
