@@ -86,7 +86,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   watchAnswers(app)
   await refuseUnderPressure(app, options.eventLoopDelayMsMax)
   tagAnswers(app)
-  await documentRoutes(app)
+  await documentRoutes(app, options)
   const jobs = createJobs(tenancy)
   const services = createServices(app, options, jobs)
   const gatekeeper = options.gatekeeper ?? services.gate

@@ -338,6 +338,26 @@ describe('a session', () => {
   })
 })
 
+describe('the document', () => {
+  it.each(['http://localhost', 'https://app.example.com'])(
+    'names the session cookie as it is at %s',
+    async (baseUrl) => {
+      const { email } = await signUp(`cookie-${new URL(baseUrl).protocol.slice(0, -1)}`)
+      const app = await installation.open({ baseUrl })
+      try {
+        const { body } = await send(app, { url: '/openapi.json' })
+        const { name } = Object(body.components).securitySchemes.session
+        const payload = { email, password }
+        const answer = await send(app, { method: 'POST', url: '/auth/sign-in', payload })
+        const given = cookiesOf(answer.headers).split('; ')
+        expect(given.filter((cookie) => cookie.startsWith(`${name}=`))).toHaveLength(1)
+      } finally {
+        await app.close()
+      }
+    },
+  )
+})
+
 describe('the end of an account', () => {
   it('forgets its user in every tenant, and goes on when it was interrupted', async () => {
     const { headers, id } = await signUp('leaver')

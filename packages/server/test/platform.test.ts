@@ -175,6 +175,16 @@ describe('the document', () => {
     const contact = operations.find(({ path, method }) => path === '/t/{slug}/contacts' && method === 'post')
     expect(contact.requestBody.content['application/json'].schema.required).toContain('email')
     expect(contact.responses['201']).toBeDefined()
+    const picture = operations.find(({ path, method }) => path === '/t/{slug}/media' && method === 'post')
+    expect(picture.requestBody).toEqual({
+      required: true,
+      content: Object.fromEntries(
+        ['jpeg', 'png', 'webp', 'gif'].map((type) => [
+          `image/${type}`,
+          { schema: { type: 'string', format: 'binary' } },
+        ]),
+      ),
+    })
   })
 
   it('has a page', async () => {

@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import { id, listQuery, moment, pageOf, text } from './common.ts'
 
+/** What a picture may be sent as. */
+export const pictureTypes = ['image/jpeg', 'image/png', 'image/webp', 'image/gif'] as const
+
 /** The picture as it was uploaded, and versions that fit into 800 × 450 and 300 × 200. */
 export const mediaVariant = z.enum(['original', 'medium', 'small'])
 

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { pictureTypes } from '../api/media.ts'
 import { ProblemError } from './problem-error.ts'
 
 /** Has requests name their host, and takes JSON in UTF-8 and pictures: what is compressed, or in another charset, is refused as that. */
@@ -10,7 +11,7 @@ export function readRequests(app: FastifyInstance): void {
     if (isUtf8(body)) parse(request, body.toString(), done)
     else done(new ProblemError(400, 'INVALID_JSON_BODY', 'The body is no UTF-8'))
   })
-  app.addContentTypeParser(/^image\/(jpeg|png|webp|gif)$/, { parseAs: 'buffer' }, (_request, body, done) =>
+  app.addContentTypeParser([...pictureTypes], { parseAs: 'buffer' }, (_request, body, done) =>
     done(null, body),
   )
   // Node would refuse it with an empty answer.

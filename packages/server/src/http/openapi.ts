@@ -16,7 +16,12 @@ const problemAnswer = {
 }
 
 /** Collects every declared route that is mounted after it; `/openapi.json` and `/reference` show them. */
-export async function documentRoutes(app: FastifyInstance): Promise<void> {
+export async function documentRoutes(
+  app: FastifyInstance,
+  { baseUrl }: { readonly baseUrl: string },
+): Promise<void> {
+  // As better-auth has it: browsers take a cookie of that prefix over https only.
+  const cookiePrefix = baseUrl.startsWith('https://') ? '__Secure-' : ''
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -25,7 +30,7 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
         schemas: { Problem: z.toJSONSchema(problem, { target: 'draft-2020-12' }) as object },
         securitySchemes: {
           key: { type: 'http', scheme: 'bearer', description: 'An API key, or a token of /auth/token' },
-          session: { type: 'apiKey', in: 'cookie', name: 'quickscale.session_token' },
+          session: { type: 'apiKey', in: 'cookie', name: `${cookiePrefix}quickscale.session_token` },
         },
       },
     },
@@ -51,7 +56,7 @@ function nameOperation({ method, path }: Route): string {
 }
 
 function describeRoute(route: Route, response: unknown): object {
-  const { summary, path, access, rate, scope, answers } = route
+  const { summary, path, access, rate, scope, answers, bodyTypes } = route
   const empty = Object.entries(answers).filter(([, schema]) => schema === null)
   return {
     operationId: nameOperation(route),
@@ -64,6 +69,7 @@ function describeRoute(route: Route, response: unknown): object {
     // Whether an operator may do it who acts as the user.
     'x-impersonated': allowsImpersonation(route),
     security: access === 'anyone' ? [] : [{ key: [] }, { session: [] }],
+    ...(bodyTypes && { consumes: bodyTypes, body: { type: 'string', format: 'binary' } }),
     response: {
       ...Object(response),
       ...Object.fromEntries(empty.map(([status]) => [status, { type: 'null', description: 'Done' }])),

@@ -48,6 +48,8 @@ interface Declaration<Params, Query, Body> {
   readonly impersonated?: boolean
   /** Bytes. @defaultValue 1 MiB */
   readonly bodyBytesMax?: number
+  /** Content types of a body that is bytes, not JSON, for the document. */
+  readonly bodyTypes?: readonly string[]
   /** The body stays as the bytes that were sent, whatever they are: what is signed is checked before it is read. */
   readonly rawBody?: boolean
   readonly answers: Answers

@@ -23,7 +23,7 @@ export interface TestInstallation {
   /** What another process needs to open the same installation. */
   readonly config: Pick<TenancyConfig, 'databaseUrl' | 'installation' | 'masterKey' | 'migrations' | 'plans'>
   /** A further server of the same application; to be closed before `remove`. */
-  open(further?: Pick<AppOptions, 'moves'>): Promise<FastifyInstance>
+  open(further?: Partial<Pick<AppOptions, 'moves' | 'baseUrl'>>): Promise<FastifyInstance>
   /** Ends the connections and removes the databases and roles. */
   remove(): Promise<void>
 }

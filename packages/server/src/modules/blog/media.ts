@@ -39,6 +39,7 @@ export function mediaRoutes(services: Pick<Services, 'cursors' | 'beforeAdding'>
       summary: 'Keeps a picture; the body is the picture itself',
       access: 'member',
       rate: 'costly',
+      bodyTypes: api.pictureTypes,
       bodyBytesMax: limits.pictureBytesMax,
       query: api.mediaUpload,
       answers: { 201: api.media },
