@@ -19,19 +19,21 @@ const unusableCodes = new Set<ErrorCode>([
   'MOVE_NOT_FOUND',
 ])
 
+const unforeseenRemedy = 'Nobody has foreseen this: please report it, with what standard error says.'
+
 /** Tells why there is no result, on standard output too when that has to be JSON, and returns the exit code. */
 export function explain(error: unknown, json: boolean): number {
   // A script or a directory that cannot be read; of a directory the error names no path.
   const missing = error instanceof Error && 'code' in error && ('path' in error || error.code === 'EISDIR')
-  const unusable = missing || (error instanceof QuickScaleError && unusableCodes.has(error.code))
+  const known = error instanceof QuickScaleError
+  const unforeseen = !missing && !known
   const message = error instanceof Error ? error.message : String(error)
-  const remedy = error instanceof QuickScaleError ? error.remedy : undefined
+  const remedy = known ? error.remedy : unforeseen ? unforeseenRemedy : undefined
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  const line = error instanceof QuickScaleError ? error.details.line : undefined
+  const line = known ? error.details.line : undefined
   if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message, remedy, line } })}\n`)
   console.error(remedy === undefined ? message : `${message}\n${remedy}`)
-  // What nobody has foreseen.
-  if (!missing && !(error instanceof QuickScaleError) && error instanceof Error && error.stack !== undefined)
-    console.error(error.stack)
-  return unusable ? exitCodes.unusable : exitCodes.differs
+  if (unforeseen && error instanceof Error && error.stack !== undefined) console.error(error.stack)
+  const noResult = missing || unforeseen || (known && unusableCodes.has(error.code))
+  return noResult ? exitCodes.unusable : exitCodes.differs
 }

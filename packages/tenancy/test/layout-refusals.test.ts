@@ -57,6 +57,14 @@ describe('is refused with kind, object, reason and remedy:', () => {
     await database.admin.query('grant select, references on app.other to quickscale_migrator')
   })
 
+  test('a table that has no room for another column', async () => {
+    const columns = Array.from({ length: 1_600 }, (_, number) => `c${number} boolean`)
+    const refusals = await refused(`create table wide (${columns.join(', ')})`)
+    expect(refusals).toMatchObject([
+      { kind: 'table', object: 'wide', remedy: expect.stringMatching(/two tables/) },
+    ])
+  })
+
   test.each(cases)('$what', async ({ kind, object, sql, version }) => {
     // Older servers do not know the syntax: that it fails there is all that can be asked.
     if (serverVersion < version) return expect(database.migrate(place, sql)).rejects.toThrow()

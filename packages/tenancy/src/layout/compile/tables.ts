@@ -9,12 +9,16 @@ import {
   type Shape,
   type State,
   type Table,
+  TENANT_COLUMN,
   type Wall,
 } from '../shape.ts'
 import { addTenantColumn } from './columns.ts'
 import { addKeyClauses, dropKeyClauses } from './keys.ts'
 import { partitionClauses } from './partitions.ts'
 import { policyClauses, tenantClauses } from './walls.ts'
+
+/** Of a table; https://www.postgresql.org/docs/current/limits.html */
+const COLUMNS_MAX = 1_600
 
 /** One ALTER TABLE for all that needs the table's exclusive lock: PostgreSQL orders its subcommands itself. */
 export function completeTable(schema: string, table: Table, wall: Wall): string[] {
@@ -79,6 +83,10 @@ function refuseKind(table: Table): LayoutRefusal[] {
     refusals.push(
       refuse('unlogged table', 'its rows do not survive a crash', 'Create it as an ordinary table.'),
     )
+  }
+  if (!(table.shared || table.known) && table.columns.length >= COLUMNS_MAX) {
+    const reason = `it has ${table.columns.length} columns, and ${TENANT_COLUMN} would be one more than PostgreSQL allows`
+    refusals.push(refuse('table', reason, 'Split it into two tables with the same key.'))
   }
   if (table.inherits) {
     refusals.push(
