@@ -132,6 +132,8 @@ export const limits = {
   /** Longest time a marker must take through the log before the tenant is switched. */
   cutoverLagMsMax: 40,
   markerWaitMs: 60_000,
+  /** How often a mover asks how far the server has read its log. */
+  streamPingMs: 10_000,
   /** Changes that are applied together, and so many times as many may wait for it. */
   applyBatchMax: 10_000,
   applyBacklogBatches: 5,

@@ -9,7 +9,7 @@ import type { MovedTable } from '../tables.ts'
 import { applyFates } from './apply.ts'
 import { Changes } from './changes.ts'
 import { type Behind, Pace } from './pace.ts'
-import { MARKER_PREFIX, type Message } from './pgoutput.ts'
+import { MARKER_PREFIX, type Message, parseLsn } from './pgoutput.ts'
 import { type StreamSource, type Subscription, subscribe } from './subscription.ts'
 import { Touched } from './touched.ts'
 
@@ -61,7 +61,10 @@ export class Follower {
   #failure: Error | null = null
   readonly touched = new Touched()
   #applied = 0
-  #appliedAt = 0
+  /** When something was applied last, or the server came nearer to what is waited for. */
+  #aliveAt = 0
+  #heard = 0n
+  #catchUpTo = 0n
 
   /**
    * @param client to the end that follows, in the role of a replica
@@ -87,11 +90,11 @@ export class Follower {
   }
 
   async start(source: StreamSource): Promise<void> {
-    this.#subscription = await subscribe(
-      source,
-      (message) => this.#receive(message),
-      (error) => this.#fail(error),
-    )
+    this.#subscription = await subscribe(source, {
+      onMessage: (message) => this.#receive(message),
+      onPosition: (lsn) => this.#hear(lsn),
+      onLost: (error) => this.#fail(error),
+    })
   }
 
   /** Throws what has ended the stream, if anything. */
@@ -119,7 +122,8 @@ export class Follower {
       "select extract(epoch from clock_timestamp() - timestamptz '2000-01-01 00:00+00')::float8 * 1000 as ms",
     )
     const [untilMs, askedAt] = [rows[0]?.ms ?? 0, performance.now()]
-    await emitter.query(marker.statement)
+    const emitted = await emitter.query<{ lsn: string }>(marker.statement)
+    this.#catchUpTo = parseLsn(emitted.rows[0]?.lsn ?? '0/0')
     const reached = marker.reached.then(() => true)
     const waited = () => sleep(limits.moveProgressMs, false, { signal, ref: false })
     while (!(await Promise.race([reached, waited()]))) {
@@ -157,8 +161,8 @@ export class Follower {
     const nonce = randomBytes(16).toString('hex')
     const reached = new Promise<void>((resolve, reject) => {
       const lose = () => {
-        // As long as something is applied, the marker is on its way.
-        const idleMs = performance.now() - this.#appliedAt
+        // As long as something is applied, or the log of others is read, the marker is on its way.
+        const idleMs = performance.now() - this.#aliveAt
         if (idleMs < limits.markerWaitMs) {
           timer = setTimeout(lose, limits.markerWaitMs - idleMs)
           return
@@ -179,7 +183,7 @@ export class Follower {
     // Whoever gives up before it waits for it is not told here.
     reached.catch(() => undefined)
     return {
-      statement: `select pg_logical_emit_message(false, '${MARKER_PREFIX}', '${nonce}', true)`,
+      statement: `select pg_logical_emit_message(false, '${MARKER_PREFIX}', '${nonce}', true) as lsn`,
       reached,
       abandon: () => this.#waiting.get(nonce)?.settle(new Error('nobody waits for the marker any more')),
     }
@@ -193,6 +197,11 @@ export class Follower {
       while (this.#running) await new Promise<void>((resolve) => this.#drained.push(resolve))
     }
     await Promise.race([ended(), sleep(limits.terminationWaitMs, undefined, { ref: false })])
+  }
+
+  #hear(lsn: bigint): void {
+    if (lsn > this.#heard && lsn <= this.#catchUpTo) this.#aliveAt = performance.now()
+    this.#heard = lsn
   }
 
   #receive(message: Message): Promise<void> | undefined {
@@ -332,7 +341,7 @@ export class Follower {
       )
       this.#applied += rows.length
     }
-    this.#appliedAt = performance.now()
+    this.#aliveAt = performance.now()
     if (end !== null) await this.#subscription?.acknowledge(end.endLsn)
   }
 

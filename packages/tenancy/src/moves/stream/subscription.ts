@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { LogicalReplicationService, type ReplicationClientConfig } from 'pg-logical-replication'
+import { limits } from '../../limits.ts'
 import { formatLsn, type Message, parseLsn, RowTexts } from './pgoutput.ts'
 
 /** What is read from where. */
@@ -18,16 +19,20 @@ export interface Subscription {
   close(): Promise<void>
 }
 
-/**
- * Begins to read a slot. A handler that returns a promise holds up what follows until it settles.
- *
- * @param handler called with each message; also with the position the server has reached when there is nothing else
- * @param onLost called once when the stream ends by itself
- */
+/** Who is told of what. */
+export interface Listener {
+  /** Called with each message. A promise holds up what follows until it settles. */
+  onMessage(message: Message): Promise<void> | undefined
+  /** Called now and then with how far the server has read its log, also while nothing in it is for this stream. */
+  onPosition(lsn: bigint): void
+  /** Called once when the stream ends by itself. */
+  onLost(error: Error): void
+}
+
+/** Begins to read a slot. */
 export async function subscribe(
   { connection, slot, publication, from }: StreamSource,
-  handler: (message: Message) => Promise<void> | undefined,
-  onLost: (error: Error) => void,
+  { onMessage, onPosition, onLost }: Listener,
 ): Promise<Subscription> {
   // The library would acknowledge what has merely been received.
   const service = new LogicalReplicationService(
@@ -41,16 +46,18 @@ export async function subscribe(
     open = false
     onLost(error)
   }
-  const acknowledge = async (lsn: string) => {
-    durable = lsn
+  const reply = async (ping: boolean) => {
     // The library adds one, and would make the server leave out a transaction that begins right there.
-    if (open) await service.acknowledge(formatLsn(parseLsn(lsn) - 1n))
+    if (open && durable !== null) await service.acknowledge(formatLsn(parseLsn(durable) - 1n), ping)
   }
   service.on('error', lose)
-  service.on('data', (_lsn, message: Message) => handler(message))
-  service.on('heartbeat', async (_lsn, _timestamp, mustRespond) => {
-    if (mustRespond && durable !== null) await acknowledge(durable)
+  service.on('data', (_lsn, message: Message) => onMessage(message))
+  service.on('heartbeat', async (lsn: string, _timestamp, mustRespond) => {
+    onPosition(parseLsn(lsn))
+    if (mustRespond) await reply(false)
   })
+  // What the server asks for may be stuck behind what it has sent; and it says where it is only to who asks.
+  const pinging = setInterval(() => reply(true).catch(lose), limits.streamPingMs)
   const started = new Promise<void>((resolve, reject) => {
     service.on('start', () => resolve())
     service
@@ -63,9 +70,13 @@ export async function subscribe(
   })
   await started
   return {
-    acknowledge,
+    acknowledge: async (lsn) => {
+      durable = lsn
+      await reply(false)
+    },
     close: async () => {
       open = false
+      clearInterval(pinging)
       await service.destroy()
     },
   }
