@@ -338,6 +338,22 @@ describe('a session', () => {
   })
 })
 
+describe('a profile', () => {
+  it('is changed by one of two who both saw it as it was, and by nobody who saw it before', async () => {
+    const { headers } = await signUp('profiled')
+    const tag = String((await ask('GET', '/auth/profile', { headers })).headers.etag)
+    const change = (name: string, match: string) =>
+      ask('PATCH', '/auth/profile', { headers: { ...headers, 'if-match': match }, payload: { name } })
+    const both = await Promise.all([change('A', tag), change('B', tag)])
+    expect(both.map(({ status }) => status).sort()).toEqual([200, 412])
+    const profile = await ask('GET', '/auth/profile', { headers })
+    expect(profile.body).toEqual(both.find(({ status }) => status === 200)?.body)
+    expect((await change('C', tag)).body.code).toBe('PRECONDITION_FAILED')
+    expect((await change('C', String(profile.headers.etag))).body.name).toBe('C')
+    expect((await change('D', '*')).body.name).toBe('D')
+  })
+})
+
 describe('the document', () => {
   it.each(['http://localhost', 'https://app.example.com'])(
     'names the session cookie as it is at %s',

@@ -155,6 +155,19 @@ describe('organizations', () => {
       expect((await ask(eve, 'GET', url)).body.name).toBe('Eve Inc.')
   })
 
+  it('are changed by one of two who both saw them as they were, and by nobody who saw them before', async () => {
+    const url = '/t/eve-inc/organization'
+    const tag = String((await ask(eve, 'GET', url)).headers.etag)
+    const change = (name: string, match: string) =>
+      ask({ headers: { ...eve.headers, 'if-match': match } }, 'PATCH', url, { name })
+    const both = await Promise.all([change('A', tag), change('B', tag)])
+    expect(both.map(({ status }) => status).sort()).toEqual([200, 412])
+    const { body, headers } = await ask(eve, 'GET', url)
+    expect(body).toEqual(both.find(({ status }) => status === 200)?.body)
+    expect((await change('C', tag)).body.code).toBe('PRECONDITION_FAILED')
+    expect((await change('Eve Inc.', String(headers.etag))).status).toBe(200)
+  })
+
   it('below another one are its admins’ too; those of below are nobody above', async () => {
     const child = { name: 'Branch', slug: 'eve-branch', parent: 'eve-inc' }
     expect((await ask(ann, 'POST', '/organizations', child)).status).toBe(404)

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import * as api from '../../api/auth.ts'
 import { idParameters } from '../../api/common.ts'
+import { assertUnchanged } from '../../http/etag.ts'
 import { requireUser } from '../../http/gate.ts'
 import { ProblemError } from '../../http/problem-error.ts'
 import { applicationRoute, type Route } from '../../http/route.ts'
@@ -37,10 +38,16 @@ export function accountRoutes(
       access: 'user',
       body: api.profileChange,
       answers: { 200: api.user },
-      handle: async ({ request, reply, body, caller }) => {
+      handle: async ({ request, body, caller }) => {
         const userId = requireSession(caller)
-        await relay(request, reply, { path: '/update-user', body })
-        const profile = await readProfile(db, userId)
+        const profile = await db.transaction().execute(async (transaction) => {
+          // Nobody else changes it from here on.
+          await transaction.selectFrom('user').select('id').where('id', '=', userId).forUpdate().execute()
+          assertUnchanged(request, JSON.stringify(api.user.encode(await readProfile(transaction, userId))))
+          const change = { ...body, updated_at: new Date() }
+          await transaction.updateTable('user').set(change).where('id', '=', userId).execute()
+          return await readProfile(transaction, userId)
+        })
         await renameEverywhere(services, profile)
         return profile
       },

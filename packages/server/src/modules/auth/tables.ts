@@ -11,6 +11,7 @@ export interface AuthTables {
     image: Generated<string | null>
     two_factor_enabled: Generated<boolean>
     created_at: ColumnType<Date, never, never>
+    updated_at: ColumnType<Date, never, Date>
   }
   session: {
     id: string

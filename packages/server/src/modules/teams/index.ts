@@ -46,7 +46,7 @@ export const teams = defineModule({
     gauges.set('members', (tenantId) => countMembers(tenancy, tenantId))
     gauges.set('domains', async (tenantId) => (await listDomains(db, tenantId)).length)
     return [
-      ...organizationRoutes(services, options),
+      ...organizationRoutes(services, options, db),
       ...memberRoutes(services, db),
       ...invitationRoutes(services, db),
       ...domainRoutes({

@@ -1,6 +1,8 @@
+import type { Kysely } from 'kysely'
 import { idParameters } from '../../api/common.ts'
 import * as api from '../../api/teams.ts'
 import { tenantUnknown, unauthenticated } from '../../http/access.ts'
+import { assertUnchanged } from '../../http/etag.ts'
 import { requireUser } from '../../http/gate.ts'
 import { applicationRoute, type Route, tenantRoute } from '../../http/route.ts'
 import { selectionCookie } from '../../http/selected-organization.ts'
@@ -13,10 +15,16 @@ import {
   readOrganization,
   type TeamsOptions,
 } from './organizations.ts'
+import { whileOwnersStay } from './owners.ts'
+import type { TeamsTables } from './tables.ts'
 
 /** Organizations: of the caller, and the one that a request names. */
-export function organizationRoutes(services: Services, options: TeamsOptions): readonly Route[] {
-  return [...ownRoutes(services, options), selectionRoute(services), ...namedRoutes(services)]
+export function organizationRoutes(
+  services: Services,
+  options: TeamsOptions,
+  db: Kysely<TeamsTables>,
+): readonly Route[] {
+  return [...ownRoutes(services, options), selectionRoute(services), ...namedRoutes(services, db)]
 }
 
 function ownRoutes(services: Services, options: TeamsOptions): readonly Route[] {
@@ -82,7 +90,7 @@ function selectionRoute({ tenancy, gate, baseUrl }: Services): Route {
   })
 }
 
-function namedRoutes({ tenancy }: Services): readonly Route[] {
+function namedRoutes({ tenancy }: Services, db: Kysely<TeamsTables>): readonly Route[] {
   return [
     tenantRoute({
       method: 'GET',
@@ -99,10 +107,15 @@ function namedRoutes({ tenancy }: Services): readonly Route[] {
       access: 'admin',
       body: api.organizationChange,
       answers: { 200: api.organization },
-      handle: async ({ here, body: { name, slug } }) => {
+      handle: async ({ request, here, body: { name, slug } }) => {
         const { tenantId, role } = here()
         const names = { ...(name !== undefined && { name }), ...(slug !== undefined && { slug }) }
-        return describe(await tenancy.tenants.rename(tenantId, names), role)
+        return await whileOwnersStay(db, [tenantId], async () => {
+          // Under the lock: of two that saw it as it was, the second one is to see what the first one made of it.
+          const current = await readOrganization(tenancy, here())
+          assertUnchanged(request, JSON.stringify(api.organization.encode(current)))
+          return describe(await tenancy.tenants.rename(tenantId, names), role)
+        })
       },
     }),
   ]
