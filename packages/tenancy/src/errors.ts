@@ -16,6 +16,11 @@ export const errorDefinitions = {
     message: 'Configuration is invalid: {problem}',
     remedy: 'Correct the named key in the named file.',
   },
+  ARGUMENT_INVALID: {
+    status: 400,
+    message: 'The argument {argument} must be {wanted}',
+    remedy: 'Give it what the reference says of the call.',
+  },
   IDENTIFIER_INVALID: {
     status: 400,
     message: 'Not usable as an SQL name: {name}',

@@ -10,7 +10,8 @@ const IDENTIFIER_BYTES_MAX = 63
  * @example quoteIdentifier('order') // '"order"'
  */
 export function quoteIdentifier(name: string): string {
-  if (name === '' || name.includes('\0') || Buffer.byteLength(name) > IDENTIFIER_BYTES_MAX) {
+  const text = typeof name === 'string' && name !== ''
+  if (!text || name.includes('\0') || Buffer.byteLength(name) > IDENTIFIER_BYTES_MAX) {
     throw new QuickScaleError('IDENTIFIER_INVALID', { name })
   }
   return `"${name.replaceAll('"', '""')}"`

@@ -4,6 +4,8 @@ export const limits = {
   tokenLifetimeSeconds: 60,
   /** How long an old token key is accepted after the new one seals: life of a route, of a token, and some. */
   tokenKeyGraceSeconds: 120,
+  /** Longest wait of a rotation, a day: far below what a timer can count. */
+  tokenKeyGraceSecondsMax: 86_400,
   /** How often one unit of work is re-routed or retried before the error is the caller's. */
   attemptsMax: 5,
   /** Longest pause between two attempts; the pauses grow from a tenth of it. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Admin, createAdmin } from './admin/admin.ts'
+import { assertFunction } from './arguments.ts'
 import { openCatalog } from './catalog/catalog.ts'
 import { type ControlPlane, createControlPlane } from './catalog/control-plane.ts'
 import { localKeyProvider } from './catalog/credentials.ts'
@@ -184,6 +185,7 @@ function createScope<DB>(tenant: Tenancy<DB>['tenant']): Pick<Tenancy<DB>, 'run'
   const storage = new AsyncLocalStorage<TenantHandle<DB>>()
   return {
     run: async (key, work, options) => {
+      assertFunction('work', work)
       const handle = tenant(key, options)
       return await storage.run(handle, () => work(handle))
     },

@@ -4,6 +4,7 @@
  * nothing: they change no table, read no key, and the CHECKs of private places hold for them too.
  */
 import pg from 'pg'
+import { assertFunction } from '../arguments.ts'
 import { recordAudit } from '../catalog/audit.ts'
 import { type DatabaseRecord, findRoute } from '../catalog/places.ts'
 import { parseTenantKey } from '../catalog/tenants.ts'
@@ -62,7 +63,8 @@ interface Ground {
 export function createAdmin(workshop: Workshop): Admin {
   return {
     transaction: async (use, work) => {
-      const explained = readUse(use)
+      const explained = readUse(use ?? {})
+      assertFunction('work', work)
       const ground = await findGround(workshop, use)
       // First: what cannot be written down does not happen.
       const note = (action: string, outcome: Readonly<Record<string, unknown>> = {}) =>

@@ -305,12 +305,8 @@ export function parseUser(value: unknown): string {
 }
 
 /** @throws QuickScaleError `MEMBER_INVALID` */
-export function parseMember({
-  userId,
-  name,
-  email,
-  role,
-}: NewMember): Required<NewMember> & { email: string | null } {
+export function parseMember(member: NewMember): Required<NewMember> & { email: string | null } {
+  const { userId, name, email, role } = member ?? ({} as Partial<NewMember>)
   return {
     userId: parseUser(userId),
     name: parseText('name', name, 1, limits.memberNameLengthMax),

@@ -1,5 +1,6 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import pg from 'pg'
+import { assertNumber, assertObject } from '../arguments.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Tenant, TenantState } from '../tenant.ts'
@@ -77,6 +78,8 @@ export async function listTenants(
   db: Kysely<CatalogTables>,
   filter: TenantFilter,
 ): Promise<{ tenants: Tenant[]; next: string | null }> {
+  assertObject('filter', filter)
+  assertNumber('limit', filter.limit)
   const limit = Math.min(Math.max(1, Math.trunc(filter.limit ?? 100)), limits.tenantsPerPageMax)
   let query = db
     .selectFrom('tenant')

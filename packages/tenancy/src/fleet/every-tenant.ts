@@ -1,3 +1,4 @@
+import { assertNumber } from '../arguments.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { listTenants, type TenantFilter } from '../catalog/tenants.ts'
 import { limits } from '../limits.ts'
@@ -27,6 +28,7 @@ export async function* workOnTenants<T>(
   options: FleetOptions,
   work: (tenant: Tenant, signal: AbortSignal) => Promise<T>,
 ): AsyncGenerator<FleetOutcome<T>, void, undefined> {
+  assertNumber('concurrency', options.concurrency)
   const wanted = Math.trunc(options.concurrency ?? limits.fleetConcurrency)
   const concurrency = Math.min(Math.max(1, wanted), limits.fleetConcurrencyMax)
   const stop = new AbortController()

@@ -3,6 +3,7 @@
  * each tenant's sealed context, so it means the same under every strategy and its rows are known to be whose they are.
  */
 import type pg from 'pg'
+import { assertFunction } from '../arguments.ts'
 import type { ResolvedConfig } from '../config.ts'
 import { limits } from '../limits.ts'
 import { RouteTable } from '../placements/route.ts'
@@ -92,6 +93,7 @@ export function createFleet<DB>(
         work: (tenant: TenantHandle<DB>, signal: AbortSignal) => Promise<T>,
         options: FleetOptions = {},
       ) => {
+        assertFunction('work', work)
         const outcomes: FleetOutcome<T>[] = []
         const one = (tenant: Tenant, signal: AbortSignal) => work(handleOf(tenant.id), signal)
         for await (const outcome of workOnTenants(workshop.catalog, options, one)) outcomes.push(outcome)

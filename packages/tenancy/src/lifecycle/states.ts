@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { assertObject } from '../arguments.ts'
 import { recordAudit } from '../catalog/audit.ts'
 import { findRoute } from '../catalog/places.ts'
 import { addSuspension, assertCause, assertReason, dropSuspension, OPERATOR } from '../catalog/suspensions.ts'
@@ -53,6 +54,7 @@ export async function changeState(
   to: keyof typeof actions,
   change: StateChange = {},
 ): Promise<Tenant> {
+  assertObject('change', change)
   const { reason, cause, graceMs = limits.closingGraceMs } = change
   if (cause !== undefined) assertCause(cause)
   if (reason !== undefined) assertReason(reason)

@@ -1,3 +1,4 @@
+import { assertObject } from '../arguments.ts'
 import { findRoute } from '../catalog/places.ts'
 import { listSuspensions, type Suspension } from '../catalog/suspensions.ts'
 import { findTenant, listTenants, parseTenantKey, type TenantFilter } from '../catalog/tenants.ts'
@@ -135,6 +136,7 @@ export function createTenants(
     return value
   }
   const create = async (wanted: NewTenant, onRecorded?: (tenant: Tenant) => void) => {
+    assertObject('tenant', wanted)
     try {
       return await provisionTenant(workshop, plans, wanted, seed, onRecorded)
     } finally {

@@ -54,13 +54,19 @@ export async function readOrder(workshop: Workshop, plans: Plans, wanted: NewTen
   const name = parseName(wanted.name)
   if (!('id' in parseTenantKey(id))) throw new QuickScaleError('TENANT_INVALID', { field: 'id' })
   const { server, region } = readRules(wanted)
-  const members = (wanted.members ?? []).map(parseMember)
+  const members = readMembers(wanted.members)
   const wish = wishOf(planOf(plans, plan), { server, region })
   if (database !== undefined) assertBringable(wish, database ?? { url: '' })
   const parentId = wanted.parent === undefined ? null : await findParent(workshop.catalog.db, wanted.parent)
   const waiting = wish.strategy === 'database' && wanted.id === undefined && database === undefined
   const shape = waiting ? await wantedShape(workshop) : undefined
   return { id, slug, name, plan, parentId, server, region: region ?? null, members, database, wish, shape }
+}
+
+/** @throws QuickScaleError `MEMBER_INVALID` */
+function readMembers(members: unknown = []): Order['members'] {
+  if (!Array.isArray(members)) throw new QuickScaleError('MEMBER_INVALID', { field: 'list' })
+  return members.map(parseMember)
 }
 
 /** @throws QuickScaleError `TENANT_INVALID` */

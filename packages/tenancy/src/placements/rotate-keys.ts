@@ -4,6 +4,7 @@
  * taken away. What has been reached stands in the catalog, so that a rotation that was interrupted goes on.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { assertWithin } from '../arguments.ts'
 import { recordAudit } from '../catalog/audit.ts'
 import type { DatabaseRecord } from '../catalog/places.ts'
 import { listDatabases } from '../catalog/survey.ts'
@@ -19,7 +20,7 @@ import { migrationLock } from './install.ts'
 export interface RotationOptions {
   /**
    * Seconds between sealing with the new key and taking the old one away. Shorter is safe too: a token that is refused
-   * is sealed anew.
+   * is sealed anew. At most a day.
    * @defaultValue 120: routes are believed for 30, tokens live for 60
    */
   readonly graceSeconds?: number
@@ -43,7 +44,7 @@ export interface Keys {
    * Replaces the keys that seal tokens, or goes on with a replacement that was interrupted. Tenants are served all the
    * while; new ones wait while databases are gone through.
    *
-   * @throws QuickScaleError `NOT_INSTALLED`, `MASTER_KEY_WRONG`, `CATALOG_UNREACHABLE`, `LOCK_LOST`
+   * @throws QuickScaleError `NOT_INSTALLED`, `MASTER_KEY_WRONG`, `CATALOG_UNREACHABLE`, `LOCK_LOST`, `ARGUMENT_INVALID`
    * @example
    * const { sealing } = await tenancy.keys.rotate()
    */
@@ -55,6 +56,7 @@ export function createKeys(workshop: Workshop): Keys {
 }
 
 async function rotateKeys(workshop: Workshop, options: RotationOptions = {}): Promise<RotationReport> {
+  assertWithin('graceSeconds', options.graceSeconds, 0, limits.tokenKeyGraceSecondsMax)
   const { db } = workshop.catalog
   const missed = await workshop.catalog.locked({ exclusive: migrationLock }, async (assertHeld) => {
     await assertMasterKey(workshop)

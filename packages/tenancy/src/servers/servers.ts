@@ -1,3 +1,4 @@
+import { assertArray, assertObject } from '../arguments.ts'
 import {
   countTenants,
   countTenantsOn,
@@ -166,6 +167,8 @@ export function createServerOperations({ workshop, plans, turns, activity }: Too
       return await planRebalance(workshop, plans, wanted)
     },
     rebalance: async (plan, options = {}) => {
+      assertObject('plan', plan)
+      assertArray('plan.moves', plan.moves)
       assertOptions(options)
       return await rebalance({ workshop, plans, turns }, plan, options)
     },
@@ -181,7 +184,7 @@ interface Tools {
 
 /** Of the configuration: a brought database is its customer's, and nobody else is there. */
 async function configured(workshop: Workshop, name: string): Promise<Server> {
-  if (isBroughtServer(name)) throw unknown(workshop, name)
+  if (typeof name !== 'string' || isBroughtServer(name)) throw unknown(workshop, name)
   return await workshop.servers.of(name)
 }
 

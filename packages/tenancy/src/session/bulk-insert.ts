@@ -4,6 +4,7 @@
  * bounded by rows, parameters and bytes; full ones share their text, which is read by the classifier once.
  */
 import pg from 'pg'
+import { assertArray, assertIterable, assertNumber } from '../arguments.ts'
 import { QuickScaleError } from '../errors.ts'
 import { quoteIdentifier } from '../identifiers.ts'
 import { limits } from '../limits.ts'
@@ -49,6 +50,7 @@ export async function insertBulk(
   options: BulkInsertOptions = {},
 ): Promise<{ rows: number }> {
   const plan = planInsert(target, options)
+  assertIterable('rows', rows)
   const position: Position = { first: 0, last: -1 }
   // What an iterator has given it will not give again.
   const repeatable = Array.isArray(rows)
@@ -78,6 +80,8 @@ function planInsert(
   { table, columns }: { readonly table: string; readonly columns: readonly string[] },
   options: BulkInsertOptions,
 ): Plan {
+  assertArray('columns', columns)
+  assertNumber('batchRows', options.batchRows)
   const width = columns.length
   if (width === 0 || width > limits.bulkParametersMax) {
     throw new QuickScaleError('BULK_ROW_INVALID', { index: 0, reason: `${width} columns` })

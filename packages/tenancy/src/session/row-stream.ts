@@ -1,5 +1,7 @@
 /** Rows in batches through a cursor inside a scoped transaction, asked for only as fast as they are read. */
+
 import type pg from 'pg'
+import { assertNumber } from '../arguments.ts'
 import { limits } from '../limits.ts'
 import type { Actor } from '../tenant.ts'
 import { ReadingClient, type ReadingOptions } from './reading-client.ts'
@@ -21,6 +23,7 @@ export async function* streamRows<Row extends pg.QueryResultRow>(
   options: StreamOptions = {},
 ): AsyncGenerator<Row, void, undefined> {
   const { text, values: parameters, name: _unused, ...format } = readStatement(statement, values)
+  assertNumber('batchSize', options.batchSize)
   const batchSize = Math.min(
     Math.max(1, Math.trunc(options.batchSize ?? limits.streamBatchRows)),
     limits.streamBatchRowsMax,

@@ -35,7 +35,9 @@ export class TenantClient extends EventEmitter {
   ): Promise<pg.QueryResult> | undefined {
     const done = typeof values === 'function' ? values : callback
     const result = this.#enqueue(() =>
-      this.#session.query(readStatement(statement, Array.isArray(values) ? values : undefined)),
+      this.#session.query(
+        readStatement(statement, typeof values === 'function' ? undefined : (values ?? undefined)),
+      ),
     )
     if (done === undefined) return result
     result.then((rows) => done(null, rows), done)
@@ -81,6 +83,13 @@ export class TenantClient extends EventEmitter {
  * @throws QuickScaleError `STATEMENT_REFUSED` for what is not SQL text, cursors and streams among it
  */
 export function readStatement(statement: string | Statement, values?: unknown[]): Statement {
+  const parameters: unknown = values ?? (statement as Partial<Statement> | undefined)?.values ?? []
+  // Of anything else the driver sends nothing, and the statement would seem to have run.
+  if (!Array.isArray(parameters)) {
+    throw new QuickScaleError('STATEMENT_REFUSED', {
+      reason: 'its values are an array, one for each parameter',
+    })
+  }
   if (typeof statement === 'string')
     return values === undefined ? { text: statement } : { text: statement, values }
   if (typeof statement?.text !== 'string' || 'submit' in statement) {

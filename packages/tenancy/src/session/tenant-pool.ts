@@ -53,7 +53,8 @@ export class TenantPool extends pg.Pool {
     const done = [values, callback].find((candidate) => typeof candidate === 'function') as
       | QueryCallback
       | undefined
-    const result = this.#run(statement, Array.isArray(values) ? values : undefined)
+    const given = typeof values === 'function' ? undefined : ((values ?? undefined) as unknown[] | undefined)
+    const result = this.#run(statement, given)
     if (done === undefined) return result
     result.then((rows) => done(null, rows), done)
     return undefined

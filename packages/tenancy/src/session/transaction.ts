@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
 import pg from 'pg'
+import { assertFunction } from '../arguments.ts'
 import { QuickScaleError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { Actor } from '../tenant.ts'
@@ -42,6 +43,7 @@ export async function runTransaction<DB, T>(
   work: (transaction: TenantTransaction<DB>) => Promise<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
+  assertFunction('work', work)
   const attemptsMax = options.attemptsMax ?? limits.attemptsMax
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -1,0 +1,43 @@
+import { QuickScaleError } from './errors.ts'
+
+/** The first thing that callers without a type checker meet: each check names the argument and what it should be. */
+
+/** @throws QuickScaleError `ARGUMENT_INVALID` */
+export function assertObject(argument: string, value: unknown): void {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return
+  throw argumentInvalid(argument, 'an object')
+}
+
+/** @throws QuickScaleError `ARGUMENT_INVALID` */
+export function assertArray(argument: string, value: unknown): void {
+  if (!Array.isArray(value)) throw argumentInvalid(argument, 'an array')
+}
+
+/** @throws QuickScaleError `ARGUMENT_INVALID` */
+export function assertFunction(argument: string, value: unknown): void {
+  if (typeof value !== 'function') throw argumentInvalid(argument, 'a function')
+}
+
+/** Whatever `for await` takes. @throws QuickScaleError `ARGUMENT_INVALID` */
+export function assertIterable(argument: string, value: unknown): void {
+  const candidate = Object(value) as Partial<Iterable<unknown> & AsyncIterable<unknown>>
+  if (typeof candidate[Symbol.iterator] === 'function') return
+  if (typeof candidate[Symbol.asyncIterator] === 'function') return
+  throw argumentInvalid(argument, 'an array or an iterator')
+}
+
+/** A number that may be left out; NaN is none. @throws QuickScaleError `ARGUMENT_INVALID` */
+export function assertNumber(argument: string, value: unknown): void {
+  if (value === undefined || (typeof value === 'number' && !Number.isNaN(value))) return
+  throw argumentInvalid(argument, 'a number')
+}
+
+/** @throws QuickScaleError `ARGUMENT_INVALID` */
+export function assertWithin(argument: string, value: unknown, min: number, max: number): void {
+  if (value === undefined || (typeof value === 'number' && value >= min && value <= max)) return
+  throw argumentInvalid(argument, `a number from ${min} to ${max}`)
+}
+
+function argumentInvalid(argument: string, wanted: string): QuickScaleError {
+  return new QuickScaleError('ARGUMENT_INVALID', { argument, wanted })
+}
