@@ -8,6 +8,18 @@ export function assertObject(argument: string, value: unknown): void {
   throw argumentInvalid(argument, 'an object')
 }
 
+/**
+ * An object with nothing else than `known`: a key that nobody reads may be the misspelt one that was to keep a tenant in its region.
+ *
+ * @throws QuickScaleError `ARGUMENT_INVALID`
+ */
+export function assertKeys(argument: string, value: unknown, known: readonly string[]): void {
+  assertObject(argument, value)
+  const strange = Object.keys(value as object).find((key) => !known.includes(key))
+  if (strange === undefined) return
+  throw argumentInvalid(argument, `without ${JSON.stringify(strange)}; it may have ${known.join(', ')}`)
+}
+
 /** @throws QuickScaleError `ARGUMENT_INVALID` */
 export function assertArray(argument: string, value: unknown): void {
   if (!Array.isArray(value)) throw argumentInvalid(argument, 'an array')

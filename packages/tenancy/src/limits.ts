@@ -34,7 +34,9 @@ export const limits = {
   /** All of their characters together, and the most one of them may have; longer texts are read each time. */
   classificationsCachedCharacters: 16_000_000,
   classifiedTextCachedCharacters: 64_000,
-  /** One statement of a bulk insert: rows, parameters (the protocol allows 65535), bytes of values. */
+  /** Values of one statement: what the protocol can count. */
+  statementValuesMax: 65_535,
+  /** One statement of a bulk insert: rows, parameters, bytes of values. */
   bulkRowsMax: 1_000,
   bulkParametersMax: 4_000,
   bulkBytesMax: 4_000_000,

@@ -30,6 +30,21 @@ const refused: readonly [what: string, code: string, call: () => Promise<unknown
     'MEMBER_INVALID',
     () => tenancy.tenants.create({ ...tenant, members: [null as never] }),
   ],
+  [
+    'create() with a misspelt region',
+    'ARGUMENT_INVALID',
+    () => tenancy.tenants.create({ ...tenant, regoin: 'eu' } as never),
+  ],
+  [
+    'update() with a slug',
+    'ARGUMENT_INVALID',
+    () => tenancy.tenants.update('one', { name: 'One', slug: 'other' } as never),
+  ],
+  [
+    'rename() with a plan',
+    'ARGUMENT_INVALID',
+    () => tenancy.tenants.rename('one', { slug: 'other', plan: 'rls' } as never),
+  ],
   ['update() without changes', 'ARGUMENT_INVALID', () => tenancy.tenants.update('one', undefined as never)],
   ['rename() to a string', 'ARGUMENT_INVALID', () => tenancy.tenants.rename('one', 'other' as never)],
   ['suspend() with a string', 'ARGUMENT_INVALID', () => tenancy.tenants.suspend('one', 'unpaid' as never)],
@@ -71,6 +86,11 @@ const refused: readonly [what: string, code: string, call: () => Promise<unknown
     'values that are an object on a pool',
     'STATEMENT_REFUSED',
     () => one().pool.query('insert into note (id, body) values (9, $1)', { body: 'lost' } as never),
+  ],
+  [
+    'more values than a statement can have',
+    'STATEMENT_REFUSED',
+    () => one().query('insert into note (id, body) values (9, $1)', Array(65_537).fill('lost')),
   ],
   ['values that are a string', 'STATEMENT_REFUSED', () => one().query('select $1', 'x' as never)],
   ['transaction() without a function', 'ARGUMENT_INVALID', () => one().transaction(undefined as never)],

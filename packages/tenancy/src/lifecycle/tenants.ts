@@ -1,10 +1,10 @@
-import { assertObject } from '../arguments.ts'
+import { assertKeys } from '../arguments.ts'
 import { findRoute } from '../catalog/places.ts'
 import { listSuspensions, type Suspension } from '../catalog/suspensions.ts'
 import { findTenant, listTenants, parseTenantKey, type TenantFilter } from '../catalog/tenants.ts'
 import { QuickScaleError } from '../errors.ts'
 import type { BroughtDatabase } from '../placements/bring.ts'
-import type { NewTenant } from '../placements/order.ts'
+import { type NewTenant, newTenantKeys } from '../placements/order.ts'
 import { provisionTenant } from '../placements/provision.ts'
 import type { Plans } from '../placements/reserve.ts'
 import type { Workshop } from '../strategies/strategy.ts'
@@ -136,7 +136,7 @@ export function createTenants(
     return value
   }
   const create = async (wanted: NewTenant, onRecorded?: (tenant: Tenant) => void) => {
-    assertObject('tenant', wanted)
+    assertKeys('tenant', wanted, newTenantKeys)
     try {
       return await provisionTenant(workshop, plans, wanted, seed, onRecorded)
     } finally {

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import { assertObject } from '../arguments.ts'
+import { assertKeys } from '../arguments.ts'
 import { recordAudit } from '../catalog/audit.ts'
 import type { CatalogTables } from '../catalog/tables.ts'
 import {
@@ -44,7 +44,7 @@ export async function updateDetails(
   key: string,
   wanted: TenantUpdate,
 ): Promise<Tenant> {
-  assertObject('changes', wanted)
+  assertKeys('changes', wanted, ['name', 'plan', 'parent'] satisfies (keyof TenantUpdate)[])
   return await change(workshop, key, 'tenant.updated', async (tenant) => ({
     ...readName(wanted.name),
     ...(await readPlan(workshop, plans, tenant, wanted.plan)),
@@ -60,7 +60,7 @@ export async function updateDetails(
  *   `TENANT_DELETED`
  */
 export async function renameTenant(workshop: Workshop, key: string, wanted: TenantNames): Promise<Tenant> {
-  assertObject('names', wanted)
+  assertKeys('names', wanted, ['slug', 'name'] satisfies (keyof TenantNames)[])
   const slug = wanted.slug === undefined ? {} : { slug: parseSlug(wanted.slug) }
   return await change(workshop, key, 'tenant.renamed', async () => ({ ...slug, ...readName(wanted.name) }))
 }

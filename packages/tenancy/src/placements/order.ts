@@ -29,6 +29,19 @@ export interface NewTenant {
   readonly database?: BroughtDatabase
 }
 
+/** All there is to a new tenant. */
+export const newTenantKeys: readonly (keyof NewTenant)[] = [
+  'slug',
+  'name',
+  'plan',
+  'parent',
+  'id',
+  'server',
+  'region',
+  'members',
+  'database',
+]
+
 /** A new tenant that may be recorded as it stands. */
 export interface Order extends Pick<NewTenant, 'slug' | 'name' | 'plan'> {
   readonly id: string

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type pg from 'pg'
 import { QuickScaleError } from '../errors.ts'
+import { limits } from '../limits.ts'
 import type { Actor } from '../tenant.ts'
 import type { Router } from './route.ts'
 import type { CopySink, Statement } from './scope.ts'
@@ -88,6 +89,12 @@ export function readStatement(statement: string | Statement, values?: unknown[])
   if (!Array.isArray(parameters)) {
     throw new QuickScaleError('STATEMENT_REFUSED', {
       reason: 'its values are an array, one for each parameter',
+    })
+  }
+  // Their number has 16 bits on its way to the server.
+  if (parameters.length > limits.statementValuesMax) {
+    throw new QuickScaleError('STATEMENT_REFUSED', {
+      reason: `it has ${parameters.length} values, and ${limits.statementValuesMax} are the most`,
     })
   }
   if (typeof statement === 'string')
