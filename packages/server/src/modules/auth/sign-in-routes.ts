@@ -97,29 +97,15 @@ function twoFactorRoutes(relay: Relay): readonly Route[] {
         return { totp_uri: made.totpURI, backup_codes: made.backupCodes }
       },
     }),
-    applicationRoute({
-      ...guessable,
-      method: 'POST',
+    provingRoute(relay, '/verify-totp', {
       path: '/auth/two-factor/verify',
       summary: 'Gives a code: ends signing in, or puts the second factor into force',
       body: api.twoFactorCode,
-      answers: { 200: api.done },
-      handle: async ({ request, reply, body, audit }) => {
-        audit(signedIn(await relay(request, reply, { path: '/two-factor/verify-totp', body })))
-        return done
-      },
     }),
-    applicationRoute({
-      ...guessable,
-      method: 'POST',
+    provingRoute(relay, '/verify-backup-code', {
       path: '/auth/two-factor/recover',
       summary: 'Gives a backup code instead, which is good once: ends signing in',
       body: api.backupCode,
-      answers: { 200: api.done },
-      handle: async ({ request, reply, body, audit }) => {
-        audit(signedIn(await relay(request, reply, { path: '/two-factor/verify-backup-code', body })))
-        return done
-      },
     }),
     applicationRoute({
       method: 'POST',
@@ -136,4 +122,22 @@ function twoFactorRoutes(relay: Relay): readonly Route[] {
       },
     }),
   ]
+}
+
+/** Whoever gives what only the user can have is signed in. */
+function provingRoute(
+  relay: Relay,
+  proof: string,
+  named: { readonly path: string; readonly summary: string; readonly body: typeof api.twoFactorCode },
+): Route {
+  return applicationRoute({
+    ...guessable,
+    ...named,
+    method: 'POST',
+    answers: { 200: api.done },
+    handle: async ({ request, reply, body, audit }) => {
+      audit(signedIn(await relay(request, reply, { path: `/two-factor${proof}`, body })))
+      return done
+    },
+  })
 }
